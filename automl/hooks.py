@@ -1,0 +1,57 @@
+"""The hooks of a plugin: one method for each stage of a trial, every one optional."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from automl.history import History, Point
+from automl.sections import Section
+from automl.space import Parameter
+
+if TYPE_CHECKING:
+    from automl.job import Job
+
+API = 1  # raised when a hook changes in a way that plugins notice
+
+hookspec = pluggy.HookspecMarker("automl")
+hookimpl = pluggy.HookimplMarker("automl")
+
+
+@hookspec
+def space() -> Mapping[str, Parameter]:  # type: ignore[empty-body]
+    """Propose what to search, by the names of this plugin's options.
+
+    Called once, in the driver, where torch is not loaded. The study file may narrow, widen or fix
+    what is proposed; an option that the study sets is not searched unless its space says so.
+    """
+
+
+@hookspec
+def prepare(job: "Job") -> None:
+    """Make what all trials share, in `job.shared`; called once a study, before the first trial."""
+
+
+@hookspec
+def build(job: "Job") -> None:
+    """Change `job.model`, `job.data`, `job.trainer` or `job.callbacks` before training."""
+
+
+@hookspec(firstresult=True)
+def train(job: "Job") -> bool | None:
+    """Train `job.model` and return True, or return None to leave it to the next plugin."""
+
+
+@hookspec
+def refine(job: "Job") -> Iterable[Point]:  # type: ignore[empty-body]
+    """Change the trained `job.model`, or yield further points made from it with `job.point`."""
+
+
+@hookspec
+def measure(job: "Job") -> Mapping[str, float]:  # type: ignore[empty-body]
+    """Return metrics of `job.model` by name."""
+
+
+@hookspec
+def report(history: History) -> Iterable[Section]:  # type: ignore[empty-body]
+    """Add sections to the report of a study; called in the driver, where torch is not loaded."""

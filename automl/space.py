@@ -1,0 +1,229 @@
+"""The space of a study: parameters, conditions between them and points that are forbidden."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeAlias
+
+from automl.forbid import Forbid
+
+Value: TypeAlias = Any  # a scalar; an option of a choice may be any JSON value
+When: TypeAlias = Mapping[str, tuple[Value, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real number in [low, high], uniform in its logarithm if `log`, on a grid if `step`."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    default: float | None = None
+    when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_range(self)
+
+    def middle(self) -> float:
+        """Return the middle of the range, the geometric one on a log scale."""
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        return (
+            self.low + round((middle - self.low) / self.step) * self.step if self.step else middle
+        )
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is a number of this range."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high and on_grid(value, self.low, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole number in [low, high], uniform in its logarithm if `log`, on a grid if `step`."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+    default: int | None = None
+    when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_range(self)
+
+    def middle(self) -> int:
+        """Return the middle of the range, the geometric one on a log scale."""
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        step = self.step or 1
+        return self.low + int((middle - self.low) // step) * step
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is a whole number of this range."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and self.low <= value <= self.high and on_grid(value, self.low, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the options, in no order; the first is the default."""
+
+    options: tuple[Value, ...]
+    default: Value = None
+    when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise ValueError("a choice needs at least one option, got none")
+        texts = [option_text(option) for option in self.options]
+        if twice := next((text for text in texts if texts.count(text) > 1), None):
+            raise ValueError(f"option {twice} is given twice")
+        if self.default is not None and not self.contains(self.default):
+            raise ValueError(f"default {self.default!r} is not among {', '.join(texts)}")
+
+    def middle(self) -> Value:
+        """Return the first option: options have no middle."""
+        return self.options[0]
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is one of the options; 1, 1.0 and true are different ones."""
+        return option_text(value) in {option_text(option) for option in self.options}
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A value that is set, not searched."""
+
+    value: Value
+    when: When = field(default_factory=dict)
+
+    @property
+    def default(self) -> Value:
+        """The value itself."""
+        return self.value
+
+    def middle(self) -> Value:
+        """Return the value itself."""
+        return self.value
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is the one that is set."""
+        return option_text(value) == option_text(self.value)
+
+
+Parameter: TypeAlias = Float | Int | Choice | Fixed
+
+
+def check_range(parameter: Float | Int) -> None:
+    """Refuse a range that is empty, not finite, or not positive on a log scale."""
+    low, high, step = parameter.low, parameter.high, parameter.step
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"bounds must be finite, got low={low} and high={high}")
+    if low > high:
+        raise ValueError(f"low must not be above high, got low={low} and high={high}")
+    if parameter.log and low <= 0:
+        raise ValueError(f"a log scale needs low > 0, got low={low}")
+    if parameter.log and step is not None:
+        raise ValueError(f"a log scale has no step, got step={step}")
+    if step is not None and step <= 0:
+        raise ValueError(f"step must be above 0, got step={step}")
+    default = parameter.default
+    if default is not None and not parameter.contains(default):
+        raise ValueError(f"default {default} is not in [{low}, {high}] or not on its grid")
+
+
+def on_grid(value: float, low: float, step: float | None) -> bool:
+    """Say whether `value` is a whole number of steps above `low`, up to rounding."""
+    if step is None:
+        return True
+    steps = (value - low) / step
+    return abs(steps - round(steps)) < 1e-6
+
+
+def option_text(option: Value) -> str:
+    """Write an option as JSON, which tells 1 from 1.0, true and '1'."""
+    return json.dumps(option, sort_keys=True, default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Space(Mapping[str, Parameter]):
+    """Parameters by dotted name, and the combinations of values that are forbidden."""
+
+    parameters: Mapping[str, Parameter]
+    forbid: tuple[Forbid, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, parameter in self.parameters.items():
+            if lost := [other for other in parameter.when if other not in self.parameters]:
+                raise ValueError(f"{name} depends on {lost[0]!r}, which is not in the space")
+        try:
+            self.order()
+        except CycleError as error:
+            raise ValueError(f"conditions go in a circle: {' -> '.join(error.args[1])}") from error
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self.parameters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def order(self) -> tuple[str, ...]:
+        """Return the names so that each comes after those that its condition names."""
+        graph = {name: list(parameter.when) for name, parameter in self.parameters.items()}
+        return tuple(TopologicalSorter(graph).static_order())
+
+    def conditional(self) -> bool:
+        """Say whether any parameter depends on another."""
+        return any(parameter.when for parameter in self.parameters.values())
+
+    def searched(self) -> tuple[str, ...]:
+        """Return the names of the parameters that are not fixed."""
+        return tuple(name for name in self if not isinstance(self[name], Fixed))
+
+    def active(self, name: str, params: Mapping[str, Value]) -> bool:
+        """Say whether `name` matters, given the values of the parameters that it depends on."""
+        when = self[name].when
+        return all(
+            other in params and option_text(params[other]) in {option_text(v) for v in allowed}
+            for other, allowed in when.items()
+        )
+
+    def default(self) -> dict[str, Value]:
+        """Return the default point: what the study would train if nothing were searched."""
+        params: dict[str, Value] = {}
+        for name in self.order():
+            if self.active(name, params):
+                chosen = self[name].default
+                params[name] = self[name].middle() if chosen is None else chosen
+        return {name: params[name] for name in self if name in params}
+
+    def forbidden(self, params: Mapping[str, Value]) -> Forbid | None:
+        """Return the first rule that forbids this point, or None."""
+        return next((rule for rule in self.forbid if rule(params)), None)
+
+    def problems(self, params: Mapping[str, Value]) -> list[str]:
+        """Say what keeps `params` from being a point of this space; nothing if it is one."""
+        found = [f"{name}: no such parameter" for name in params if name not in self]
+        for name in self.order():
+            active = self.active(name, params)
+            if active and name not in params:
+                found.append(f"{name}: no value")
+            elif name in params and not active:
+                found.append(f"{name}: has a value, but its condition does not hold")
+            elif name in params and not self[name].contains(params[name]):
+                found.append(f"{name}: {params[name]!r} is not in {self[name]}")
+        if not found and (rule := self.forbidden(params)):
+            found.append(f"forbidden by {rule.text!r}")
+        return found
+
+    def fingerprint(self) -> str:
+        """Return a short hash that changes when a range, option, condition or rule does."""
+        parts = [f"{name}={replace(self[name])!r}" for name in sorted(self)]
+        text = "\n".join([*parts, *sorted(rule.text for rule in self.forbid)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
