@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from automl_pruning import knapsack
+from automl_pruning import chain, knapsack
 
 CASES = range(400)
 
@@ -95,9 +95,9 @@ def test_the_chain_form_equals_brute_force(seed):
         )
     cheapest = min(cost for _, _, cost in everything)
     with pytest.raises(ValueError, match=f"least feasible, {cheapest};"):
-        knapsack.chain(distortions, costs, cheapest - 1)
+        chain.allocate(distortions, costs, cheapest - 1)
     for budget in range(cheapest, 30):
-        choices = tuple(knapsack.chain(distortions, costs, budget))
+        choices = tuple(chain.allocate(distortions, costs, budget))
         _, value, cost = next(entry for entry in everything if entry[0] == choices)
         assert cost <= budget
         assert value == pytest.approx(least(everything, budget), abs=1e-12)
@@ -116,7 +116,7 @@ def test_a_layer_larger_than_the_budget_is_allocated_within_it():
 
 def test_no_layers_need_no_budget():
     assert knapsack.allocate([], [], 0) == []
-    assert knapsack.chain([], [], 0) == []
+    assert chain.allocate([], [], 0) == []
 
 
 def test_everything_is_kept_when_the_budget_allows_it():
