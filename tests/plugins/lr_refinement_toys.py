@@ -1,0 +1,94 @@
+"""Small modules and trainings for the tests of learning-rate refinement."""
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+QUIET = (  # what Lightning says about small trainings and of newer versions of torch
+    ".*does not have many workers",
+    ".*isinstance.treespec, LeafSpec",
+    ".*smaller than the logging interval",
+)
+
+
+class Line(pl.LightningModule):
+    """Least squares in four dimensions, with the optimizer that a test asks for."""
+
+    def __init__(self, optimizer=torch.optim.SGD, *, scheduler=None, **settings):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        self.make, self.settings = optimizer, {"lr": 0.1} | settings
+        self.scheduler = scheduler
+        self.seen = []
+
+    def loss(self, batch):
+        return ((self.layer(batch[0]).squeeze(-1) - batch[1]) ** 2).mean()
+
+    def training_step(self, batch, index):
+        return self.loss(batch)
+
+    def validation_step(self, batch, index):
+        self.log("val_loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        optimizer = self.make(self.parameters(), **self.settings)
+        return [optimizer], [self.scheduler(optimizer)] if self.scheduler else []
+
+    def on_before_optimizer_step(self, optimizer):
+        flat = torch.cat([p.grad.flatten() for p in self.parameters()])
+        self.seen.append([flat.abs().sum().item(), flat.norm().item()])
+
+
+class Pair(Line):
+    """Two optimizers, stepped by hand: the second every other batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.other = torch.nn.Linear(4, 1)
+        self.automatic_optimization = False
+
+    def training_step(self, batch, index):
+        first, second = self.optimizers()
+        x, y = batch
+        for number, (optimizer, layer) in enumerate([(first, self.layer), (second, self.other)]):
+            if number and index % 2:
+                continue
+            optimizer.zero_grad()
+            self.manual_backward(((layer(x).squeeze(-1) - y) ** 2).mean())
+            optimizer.step()
+
+    def configure_optimizers(self):
+        first = torch.optim.SGD(self.layer.parameters(), lr=0.1)
+        return [first, torch.optim.AdamW(self.other.parameters(), lr=0.01)]
+
+    def on_before_optimizer_step(self, optimizer):
+        grads = [p.grad.flatten() for p in optimizer.param_groups[0]["params"]]
+        self.seen.append((type(optimizer).__name__, torch.cat(grads).norm().item()))
+
+
+def batches(count=5, size=4, scale=1.0):
+    """A loader of the same batches in the same order each time."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(count * size, 4, generator=rng)
+    return DataLoader(TensorDataset(x, scale * (x.sum(-1) + 1)), batch_size=size)
+
+
+def trainer(folder, *callbacks, **settings):
+    """A quiet trainer on the CPU."""
+    quiet = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "max_epochs": 2,
+    }
+    return pl.Trainer(default_root_dir=folder, callbacks=list(callbacks), **(quiet | settings))
+
+
+def fit(model, folder, *callbacks, data=None, ckpt_path=None, **settings):
+    """Train a model and return its trainer."""
+    made = trainer(folder, *callbacks, **settings)
+    made.fit(model, batches() if data is None else data, batches(2), ckpt_path=ckpt_path)
+    return made
