@@ -64,8 +64,8 @@ class Chain(Record):
     operations: tuple[str, ...] = Field(
         ("skip", "avg3", "conv1", "conv3"),
         min_length=1,
-        description="candidates of every layer: built-in names or import paths of (channels) -> "
-        "Module",
+        description="candidates of every layer: built-in names, or import paths of functions "
+        "from a number of channels to a Module",
     )
     width: int = Field(8, ge=1, description="channels of every layer")
     widths: tuple[int, ...] = Field((), description="widths to choose from; empty: `width` alone")
@@ -106,11 +106,8 @@ class Chain(Record):
         """Leave out skips, which do nothing, and layers beyond the depth."""
         operations, width = self.plan(architecture)
         words = [str(width)] if self.widths else []
-        for index in range(self.layers):
-            if index in self.reduce:
-                words.append("|")
-            if index < len(operations) and operations[index] != "skip":
-                words.append(operations[index])
+        for index, operation in enumerate(operations):
+            words += ["|"] * (index in self.reduce) + [operation] * (operation != "skip")
         return " ".join(words)
 
     def valid(self, architecture: Architecture) -> bool:
@@ -132,8 +129,8 @@ class Cell(Record):
     operations: tuple[str, ...] = Field(
         ("none", "skip", "conv1", "conv3", "avg3"),
         min_length=1,
-        description="candidates of every edge: built-in names or import paths of (channels) -> "
-        "Module",
+        description="candidates of every edge: built-in names, or import paths of functions "
+        "from a number of channels to a Module",
     )
     cells: int = Field(5, ge=1, description="cells of a stage")
     width: int = Field(16, ge=1, description="channels of the first stage; each stage doubles them")
