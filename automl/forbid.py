@@ -3,6 +3,7 @@
 import ast
 import itertools
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,8 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.FloorDiv: operator.floordiv,
 }
-LONGEST = 1000  # characters; keeps the parser's recursion small
+LONGEST = 1000  # characters
+DEEPEST = 50  # expressions inside each other; keeps every recursion here small
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,9 @@ class Forbid:
     text: str
 
     def __post_init__(self) -> None:
-        tree = parse(self.text)
-        check(tree)
+        check(parse(self.text))
+        if not self.names():
+            raise ValueError(f"rule {self.text!r} names no parameter")
 
     def names(self) -> frozenset[str]:
         """Return the dotted names of the parameters that the rule reads."""
@@ -53,8 +56,11 @@ class Forbid:
             return False
         try:
             return bool(evaluate(parse(self.text), params))
-        except (TypeError, ZeroDivisionError) as error:
-            raise ValueError(f"rule {self.text!r} cannot be computed at {dict(params)}") from error
+        except (TypeError, ArithmeticError) as error:
+            point = {name: params[name] for name in sorted(self.names())}
+            raise ValueError(
+                f"rule {self.text!r} cannot be computed at {point}: {error}"
+            ) from error
 
 
 def parse(text: str) -> ast.expr:
@@ -62,9 +68,23 @@ def parse(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise ValueError(f"a rule has at most {LONGEST} characters, got {len(text)}")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of doubtful syntax, such as `1 is 1`
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"not an expression: {text!r}") from error
+        shown = text if len(text) <= 60 else text[:59] + "…"
+        raise ValueError(f"not an expression: {shown!r}") from error
+    if depth(tree) > DEEPEST:
+        raise ValueError(f"a rule nests at most {DEEPEST} expressions, got {depth(tree)}")
+    return tree
+
+
+def depth(tree: ast.AST) -> int:
+    """Count the levels of a tree, without recursion."""
+    levels, level = 0, [tree]
+    while level:
+        levels += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return levels
 
 
 def dotted(node: ast.AST) -> str | None:

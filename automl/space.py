@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -26,11 +27,12 @@ class Float:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        settle(self, low=real(self.low), high=real(self.high), default=real(self.default))
         check_range(self)
 
     def middle(self) -> float:
         """Return the middle of the range, the geometric one on a log scale."""
-        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        middle = middle_of(self)
         return (
             self.low + round((middle - self.low) / self.step) * self.step if self.step else middle
         )
@@ -53,13 +55,13 @@ class Int:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        settle(self)
         check_range(self)
 
     def middle(self) -> int:
         """Return the middle of the range, the geometric one on a log scale."""
-        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         step = self.step or 1
-        return self.low + int((middle - self.low) // step) * step
+        return self.low + int((middle_of(self) - self.low) // step) * step
 
     def contains(self, value: Value) -> bool:
         """Say whether `value` is a whole number of this range."""
@@ -76,13 +78,15 @@ class Choice:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        settle(self, options=tuple(self.options))
         if not self.options:
             raise ValueError("a choice needs at least one option, got none")
         texts = [option_text(option) for option in self.options]
-        if twice := next((text for text in texts if texts.count(text) > 1), None):
-            raise ValueError(f"option {twice} is given twice")
+        text, times = Counter(texts).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"option {text} is given twice")
         if self.default is not None and not self.contains(self.default):
-            raise ValueError(f"default {self.default!r} is not among {', '.join(texts)}")
+            raise ValueError(f"default {self.default!r} is not {shown(self)}")
 
     def middle(self) -> Value:
         """Return the first option: options have no middle."""
@@ -99,6 +103,9 @@ class Fixed:
 
     value: Value
     when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     @property
     def default(self) -> Value:
@@ -117,22 +124,69 @@ class Fixed:
 Parameter: TypeAlias = Float | Int | Choice | Fixed
 
 
+def settle(parameter: Parameter, **values: Any) -> None:
+    """Set the fields of a new parameter to their exact kinds, conditions to tuples of values."""
+    for name, allowed in parameter.when.items():
+        if isinstance(allowed, list | tuple | set) and not allowed:
+            raise ValueError(f"the condition on {name!r} allows no value")
+    for name, value in {**values, "when": conditions(parameter.when)}.items():
+        object.__setattr__(parameter, name, value)
+
+
+def conditions(when: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
+    """Return conditions with a tuple of values each, where one value may have been given."""
+    many = (list, tuple, set)
+    return {name: tuple(v) if isinstance(v, many) else (v,) for name, v in when.items()}
+
+
+def real(value: Any) -> Any:
+    """Return a whole number as a float, so that 1 and 1.0 make the same parameter."""
+    return float(value) if type(value) is int else value
+
+
+def middle_of(parameter: Float | Int) -> float:
+    """Return the arithmetic or geometric middle of a range, whatever its size."""
+    low, high = parameter.low, parameter.high
+    if parameter.log:
+        product = low * high
+        exact = 0 < product < math.inf
+        middle = math.sqrt(product) if exact else math.sqrt(low) * math.sqrt(high)
+    else:
+        middle = low + (high - low) / 2 if high - low < math.inf else low / 2 + high / 2
+    return min(max(middle, low), high)
+
+
 def check_range(parameter: Float | Int) -> None:
     """Refuse a range that is empty, not finite, or not positive on a log scale."""
     low, high, step = parameter.low, parameter.high, parameter.step
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"bounds must be finite, got low={low} and high={high}")
+    kind, words = (int, "whole numbers") if isinstance(parameter, Int) else (float, "finite")
+    if not all(type(bound) is kind and math.isfinite(bound) for bound in (low, high)):
+        raise ValueError(f"bounds must be {words}, got low={low!r} and high={high!r}")
     if low > high:
         raise ValueError(f"low must not be above high, got low={low} and high={high}")
     if parameter.log and low <= 0:
         raise ValueError(f"a log scale needs low > 0, got low={low}")
     if parameter.log and step is not None:
         raise ValueError(f"a log scale has no step, got step={step}")
-    if step is not None and step <= 0:
-        raise ValueError(f"step must be above 0, got step={step}")
+    if step is not None and not 0 < step < math.inf:
+        raise ValueError(f"step must be above 0 and finite, got step={step}")
     default = parameter.default
     if default is not None and not parameter.contains(default):
-        raise ValueError(f"default {default} is not in [{low}, {high}] or not on its grid")
+        raise ValueError(f"default {default!r} is not {shown(parameter)}")
+
+
+def shown(parameter: Parameter) -> str:
+    """Say in words which values a parameter may have."""
+    match parameter:
+        case Choice(options=options):
+            texts = ", ".join(map(option_text, options[:9])) + (", …" if len(options) > 9 else "")
+            return f"one of {texts}"
+        case Fixed(value=value):
+            return option_text(value)
+        case Float() | Int():
+            grid = f" in steps of {parameter.step}" if parameter.step else ""
+            whole = "a whole number " if isinstance(parameter, Int) else ""
+            return f"{whole}in [{parameter.low}, {parameter.high}]{grid}"
 
 
 def on_grid(value: float, low: float, step: float | None) -> bool:
@@ -217,7 +271,7 @@ class Space(Mapping[str, Parameter]):
             elif name in params and not active:
                 found.append(f"{name}: has a value, but its condition does not hold")
             elif name in params and not self[name].contains(params[name]):
-                found.append(f"{name}: {params[name]!r} is not in {self[name]}")
+                found.append(f"{name}: {params[name]!r} is not {shown(self[name])}")
         if not found and (rule := self.forbidden(params)):
             found.append(f"forbidden by {rule.text!r}")
         return found

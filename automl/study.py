@@ -1,68 +1,19 @@
 """A study and its parts: the records that a study file is read into."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from automl.fields import Bytes, Given, Name, Record, Seconds, like
 from automl.forbid import Forbid
-from automl.space import Choice, Fixed, Float, Int, Parameter
-
-NAME = r"[A-Za-z0-9][\w.-]{0,63}"  # what may become a folder
-TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
-}
-
-
-def seconds(value: Any) -> Any:
-    """Read `90`, `30m` or `1h30m` as seconds; leave what is not text to the type check."""
-    if not isinstance(value, str):
-        return value
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", value)
-    if not parts or "".join(map("".join, parts)) != value.replace(" ", ""):
-        raise ValueError(f"expected a time such as 90, 30m or 1h30m, got {value!r}")
-    return sum(float(number) * TIME_UNITS[unit] for number, unit in parts)
-
-
-def octets(value: Any) -> Any:
-    """Read `8GB` or `512MiB` as bytes; leave what is not text to the type check."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)", value)
-    if match is None or match[2] not in SIZE_UNITS:
-        raise ValueError(f"expected a size such as 8GB or 512MiB, got {value!r}")
-    return int(float(match[1]) * SIZE_UNITS[match[2]])
-
-
-Seconds = Annotated[
-    float,
-    BeforeValidator(seconds),
-    Field(gt=0),
-    WithJsonSchema({"type": ["number", "string"], "examples": [90, "30m", "1h30m"]}),
-]
-Bytes = Annotated[
-    int,
-    BeforeValidator(octets),
-    Field(gt=0),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["8GB", "512MiB"]}),
-]
-
-
-class Record(BaseModel):
-    """A part of a study: frozen, exact about types, refusing keys it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+from automl.spec import ParameterSpec, spec_of
 
 
 class Component(Record):
     """A class and the arguments to build it with, as LightningCLI writes them."""
+
+    model_config = like({"class_path": "my_module.MyClass"})
 
     class_path: str = Field(description="importable class, such as `package.module.Class`")
     init_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its __init__")
@@ -70,6 +21,8 @@ class Component(Record):
 
 class Objective(Record):
     """A metric to make large or small."""
+
+    model_config = like({"goal": "maximize"})
 
     goal: Literal["maximize", "minimize"] = Field(description="which way is better")
     ref: float | None = Field(
@@ -79,6 +32,8 @@ class Objective(Record):
 
 class Constraint(Record):
     """Bounds that a metric must keep for a point to be feasible."""
+
+    model_config = like({"max": 5})
 
     max: float | None = Field(None, description="largest value allowed")
     min: float | None = Field(None, description="smallest value allowed")
@@ -93,78 +48,6 @@ class Constraint(Record):
         return self
 
 
-class ParameterSpec(Record):
-    """A parameter as a study file writes it: one kind and its modifiers."""
-
-    float_: tuple[float, float] | None = Field(
-        None, alias="float", strict=False, description="[low, high]"
-    )
-    int_: tuple[int, int] | None = Field(None, alias="int", strict=False, description="[low, high]")
-    choice: tuple[Any, ...] | None = Field(
-        None, strict=False, description="options; the first is the default"
-    )
-    fixed: Any = Field(None, description="a value that is set, not searched")
-    log: bool = Field(False, description="uniform in the logarithm")
-    step: float | int | None = Field(None, description="distance of the grid")
-    default: Any = Field(None, description="value of trial 0")
-    when: dict[str, Any] = Field(
-        default_factory=dict,
-        description="searched only while these parameters have this value, or one of a list",
-    )
-
-    @model_validator(mode="after")
-    def check_kind(self) -> "ParameterSpec":
-        """Refuse none or two kinds, modifiers of another kind, and impossible ranges."""
-        self.parameter()
-        return self
-
-    def parameter(self) -> Parameter:
-        """Build the parameter; raises ValueError with what is wrong."""
-        given = [kind for kind in ("float", "int", "choice", "fixed") if self._gives(kind)]
-        if len(given) != 1:
-            raise ValueError(f"give one of float, int, choice, fixed; got {given or 'none'}")
-        when = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in self.when.items()}
-        if given[0] in {"choice", "fixed"} and (self.log or self.step is not None):
-            raise ValueError(f"log and step belong to float and int, not to {given[0]}")
-        match given[0]:
-            case "float" if self.float_ is not None:
-                return Float(*self.float_, self.log, self.step, self.default, when)
-            case "int" if self.int_ is not None:
-                if self.step is not None and not isinstance(self.step, int):
-                    raise ValueError(f"the step of an int is a whole number, got {self.step}")
-                return Int(*self.int_, self.log, self.step, self.default, when)
-            case "choice" if self.choice is not None:
-                return Choice(self.choice, self.default, when)
-            case _:
-                return Fixed(self.fixed, when)
-
-    def _gives(self, kind: str) -> bool:
-        names = {"float": "float_", "int": "int_"}
-        return names.get(kind, kind) in self.model_fields_set
-
-
-def spec_of(value: Any) -> Any:
-    """Let Python callers give `Float(…)`, `Int(…)`, `Choice(…)` or `Fixed(…)` for a parameter."""
-    match value:
-        case Float():
-            kind: dict[str, Any] = {"float": (value.low, value.high)}
-        case Int():
-            kind = {"int": (value.low, value.high)}
-        case Choice():
-            kind = {"choice": value.options}
-        case Fixed():
-            return ParameterSpec(fixed=value.value, when=_lists(value.when))
-        case _:
-            return value
-    if isinstance(value, Float | Int):
-        kind |= {"log": value.log} | ({} if value.step is None else {"step": value.step})
-    return ParameterSpec(**kind, default=value.default, when=_lists(value.when))
-
-
-def _lists(when: Any) -> dict[str, Any]:
-    return {name: list(allowed) for name, allowed in when.items()}
-
-
 def rule(value: Any) -> Any:
     """Check that a `forbid` text is of the language."""
     if isinstance(value, str):
@@ -174,6 +57,8 @@ def rule(value: Any) -> Any:
 
 class Budget(Record):
     """When to stop proposing trials; whichever is reached first."""
+
+    model_config = like({"trials": 40})
 
     trials: int | None = Field(None, ge=1, description="number of trials; points do not count")
     time: Seconds | None = Field(None, description="wall-clock time over all runs")
@@ -196,11 +81,14 @@ class Search(Record):
         description="auto, tpe, nsga2, nsga3, gp, random, qmc, grid, or a class_path",
     )
     seed: int = Field(0, ge=0, description="seed of the sampler and of every trial")
-    enqueue: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="points to run first, in order"
+    enqueue: tuple[dict[str, Given], ...] = Field(
+        (),
+        strict=False,
+        description="points to run first, in order",
+        examples=[[{"model.lr": 0.01}]],
     )
     warm_start: tuple[str, ...] = Field(
-        (), description="study folders whose trials teach the sampler"
+        (), strict=False, description="study folders whose trials teach the sampler"
     )
 
 
@@ -243,6 +131,8 @@ class Resources(Record):
 class Retry(Record):
     """Run the same parameters again, from the last checkpoint, at most `retry` times."""
 
+    model_config = like({"retry": 2})
+
     retry: int = Field(ge=1, description="attempts after the first")
 
 
@@ -274,6 +164,12 @@ class Engine(Record):
     address: str | None = Field(None, description="of the cluster, for engines that have one")
 
 
+def options(value: Any) -> Any:
+    """Let `plugins: {pruning: }` stand for a plugin with every option at its default."""
+    return {} if value is None else value
+
+
+PluginOptions: TypeAlias = Annotated[dict[str, Any], BeforeValidator(options)]
 SpaceSpec: TypeAlias = dict[str, Annotated[ParameterSpec, BeforeValidator(spec_of)]]
 Rule: TypeAlias = Annotated[str, BeforeValidator(rule)]
 
@@ -282,11 +178,11 @@ class Study(Record):
     """What to train, what to search, and how far to go."""
 
     version: Literal[1] = Field(1, description="version of this format")
-    name: str = Field(pattern=f"^{NAME}$", description="name of the study and of its folder")
+    name: Name = Field(description="name of the study and of its folder")
     model: Component = Field(description="the LightningModule")
     data: Component | None = Field(None, description="the LightningDataModule, if any")
     trainer: dict[str, Any] = Field(default_factory=dict, description="Trainer arguments")
-    plugins: dict[str, dict[str, Any]] = Field(
+    plugins: dict[str, PluginOptions] = Field(
         default_factory=dict, description="plugins in the order of their stages, with options"
     )
     objectives: dict[str, Objective] = Field(min_length=1, description="metrics to optimize")

@@ -1,0 +1,244 @@
+"""What pydantic finds wrong, in our words: one mistake for each slip, with a way out."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from automl import outline
+from automl.marks import Trail, dotted
+from automl.outline import Json
+from automl.scalars import TooLongError, scalar, short
+from automl.suggest import LISTED, did_you_mean, nearest
+
+TYPES = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "set_type": "a list",
+}
+BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+MOST = 100  # mistakes that are looked at
+NOUNS = {"a number", "a whole number", "true or false", "a finite number"}
+YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "y": "true", "n": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One slip: where, what, and whether its value is to blame or its key."""
+
+    trail: Trail
+    message: str
+    value: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An error of pydantic, its trail freed from the names of union members."""
+
+    trail: Trail
+    union: int | None  # length of the trail at which a union begins
+    member: str
+    error: Mapping[str, Any]
+
+
+def mistakes(error: ValidationError, data: Any, model: type[BaseModel]) -> list[Mistake]:
+    """Turn the errors of validating `data` as `model` into mistakes, in the order found."""
+    schema = model.model_json_schema()
+    details = error.errors(include_url=False)[:MOST]
+    found = list(_chosen([_finding(detail, data) for detail in details]))
+    given = [_mistake(finding, schema) for finding in found]
+    meant = {m for finding in found for m in _meant(finding, schema)}
+    kept = (one for one, finding in zip(given, found, strict=True) if _stands(finding, meant))
+    return list(dict.fromkeys(kept))
+
+
+def _finding(error: Mapping[str, Any], data: Any) -> Finding:
+    """Separate keys and indices that are in the data from names of union members."""
+    trail: list[Any] = []
+    union, member = None, ""
+    last = len(error["loc"]) - 1
+    for order, part in enumerate(error["loc"]):
+        inside = isinstance(data, dict) and part in data
+        inside |= isinstance(data, list | tuple) and isinstance(part, int) and part < len(data)
+        if inside or (order == last and error["type"] == "missing"):
+            trail.append(part)
+            data = data[part] if inside else None
+        elif union is None and part != "[key]":
+            union, member = len(trail), str(part)
+    return Finding(tuple(trail), union, member, error)
+
+
+def _chosen(findings: Sequence[Finding]) -> Iterable[Finding]:
+    """Keep one member's errors of every union: the member that was most probably meant."""
+
+    def place(finding: Finding) -> tuple[Any, ...]:
+        if finding.union is None:
+            return (None, id(finding))
+        return finding.trail[: finding.union]
+
+    for _, group in groupby(findings, place):
+        members: dict[str, list[Finding]] = {}
+        for finding in group:
+            members.setdefault(finding.member, []).append(finding)
+        yield from _member(list(members.values()))
+
+
+def _member(members: list[list[Finding]]) -> list[Finding]:
+    """Return the errors of the member whose kind fits, or one error that names every kind."""
+    if len(members) == 1:
+        return members[0]
+    fitting = [found for found in members if not any(map(_is_kind, found))]
+    if fitting:
+        return max(fitting, key=lambda found: max(len(one.trail) for one in found))
+    first = members[0][0]
+    expected = " or ".join(dict.fromkeys(_expected(found[0].error) for found in members))
+    names = [name for found in members for name in _options(found[0].error)]
+    error = {**first.error, "type": "union", "expected": expected, "names": names}
+    return [Finding(first.trail, None, "", error)]
+
+
+def _is_kind(finding: Finding) -> bool:
+    """Say whether the value as a whole was refused, so that this member was hardly meant."""
+    kind = finding.error["type"] in TYPES or finding.error["type"] == "literal_error"
+    return kind and finding.union == len(finding.trail)
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    if error["type"] == "literal_error":
+        return str(error["ctx"]["expected"])
+    return TYPES.get(error["type"], _plain(error))
+
+
+def _options(error: Mapping[str, Any]) -> list[str]:
+    """Return the texts that a literal allows."""
+    if error["type"] not in {"literal_error", "enum"}:
+        return list(error.get("names", []))
+    return re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+
+
+def _mistake(finding: Finding, schema: Json) -> Mistake:
+    error, trail = finding.error, finding.trail
+    if error["type"] == "missing":
+        return _missing(trail, schema)
+    if error["type"] == "extra_forbidden":
+        return _unknown(finding, schema)
+    if "[key]" in error["loc"]:
+        return Mistake(trail, f"{dotted(trail)}: a key must be a text; quote it", value=False)
+    return Mistake(trail, _about(trail, _wrong(error, trail, schema)))
+
+
+def _about(trail: Trail, message: str) -> str:
+    return f"{dotted(trail)}: {message}" if trail else message
+
+
+def _missing(trail: Trail, schema: Json) -> Mistake:
+    parent, name = trail[:-1], trail[-1]
+    if isinstance(name, int):
+        return Mistake(parent, _about(parent, f"too short{_example(parent, schema)}"))
+    what = outline.properties(schema, parent).get(str(name), {}).get("description", "")
+    message = f"missing key {name!r}" + (f": {what}" if what else "")
+    return Mistake(parent, _about(parent, message), value=False)
+
+
+def _unknown(finding: Finding, schema: Json) -> Mistake:
+    parent, name = finding.trail[:-1], finding.trail[-1]
+    known = outline.properties(schema, parent)
+    listed = f"; known: {', '.join(known)}" if 0 < len(known) <= LISTED else ""
+    meant = _suggestion(finding, schema)
+    tail = f"; did you mean {meant!r}?" if meant else listed
+    return Mistake(finding.trail, _about(parent, f"unknown key {short(name)}{tail}"), value=False)
+
+
+def _suggestion(finding: Finding, schema: Json) -> str | None:
+    """Return the key that was meant: one of this mapping, or of a mapping one level further in."""
+    parent, name, value = finding.trail[:-1], finding.trail[-1], finding.error["input"]
+    known = outline.properties(schema, parent)
+    kind = outline.kind(value)
+    same = {key for key, node in known.items() if kind in outline.kinds(schema, node)}
+    if meant := nearest(name, known, same):
+        return meant
+    inner = {key: top for top in known for key in outline.properties(schema, (*parent, top))}
+    key = nearest(name, inner)
+    if key is None:
+        return None
+    return inner[key] if kind == "mapping" else f"{inner[key]}.{key}"
+
+
+def _meant(finding: Finding, schema: Json) -> list[Trail]:
+    """Return the trail of the key that an unknown one stands for."""
+    if finding.error["type"] != "extra_forbidden":
+        return []
+    meant = _suggestion(finding, schema)
+    return [(*finding.trail[:-1], meant.split(".")[0])] if meant else []
+
+
+def _stands(finding: Finding, meant: set[Trail]) -> bool:
+    """Say whether this is a slip of its own: a key is not missing if it is there misspelt."""
+    return finding.error["type"] != "missing" or finding.trail not in meant
+
+
+def _wrong(error: Mapping[str, Any], trail: Trail, schema: Json) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in BOUNDS:
+        key, words = BOUNDS[kind]
+        return f"must be {words} {context[key]:g}, got {short(value)}"
+    if kind in {"too_short", "too_long"}:
+        return _length(context, value)
+    expected = error.get("expected") or _expected(error)
+    names = _options(error)
+    tail = did_you_mean(value, names) or _advice(expected, value) or _example(trail, schema)
+    return f"expected {expected}, got {short(value)}{tail}"
+
+
+def _length(context: Mapping[str, Any], value: Any) -> str:
+    bound = context.get("min_length", context.get("max_length"))
+    words = "at least" if "min_length" in context else "at most"
+    things = "entry" if bound == 1 else "entries"
+    return f"needs {words} {bound} {things}, got {short(value)}"
+
+
+def _advice(expected: str, value: Any) -> str:
+    """Say how a text becomes what was expected, if it looks like that."""
+    if not isinstance(value, str):
+        return ""
+    if "true or false" in expected and value.lower() in YES_NO:
+        return f"; write {YES_NO[value.lower()]}"
+    try:
+        looks = expected in NOUNS and not isinstance(scalar(value), str)
+    except TooLongError:
+        return ""
+    return "; remove the quotes" if looks else ""
+
+
+def _example(trail: Trail, schema: Json) -> str:
+    example = outline.example(schema, trail)
+    return "" if example is None else f"; write it like {short(example)}"
+
+
+def _plain(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"])
+    message = message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
