@@ -60,7 +60,8 @@ def cosines(grams: Any) -> Grams:
     found = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
     count = products.shape[-1]
     found[..., range(count), range(count)] = 1
-    return np.clip(found, -1, 1)
+    limited: Grams = np.clip(found, -1, 1)
+    return limited
 
 
 def gradient_grams(probe: Probe, region: Region, edge: int) -> Grams:
@@ -196,7 +197,9 @@ def contributions(
         inputs = {index: [m.inputs for m in modules] for index, modules in mixed.items()}
         flat = [x for parts in inputs.values() for part in parts for x in part]
         sent = iter(gradient(loss, flat))
-        rows = {index: [[next(sent) for _ in part] for part in parts] for index, parts in inputs.items()}
+        rows = {
+            index: [[next(sent) for _ in part] for part in parts] for index, parts in inputs.items()
+        }
     finally:
         for modules in mixed.values():
             for module in modules:
