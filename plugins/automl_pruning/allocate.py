@@ -32,7 +32,8 @@ Resource: TypeAlias = Literal["weights", "macs", "latency"]
 LAST = 0.2  # what uniform_plus leaves of the last unit at least
 BUCKETS = 20_000  # budgets that the knapsack tells apart
 BUCKETS_OF_TWO = 256  # of each budget, if there are two
-OPTIONS = 240  # numbers of weights that the knapsack chooses from in each unit
+STRIDES = 600  # steps of one size, over all units together
+GEOMETRIC = 60  # geometric steps in each unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def keep_counts(
         (L,) numbers that add up to `total`.
     """
     if allocator == "rd":
-        return distribute(least_distortion(layers, {"weights": total}, weights), layers, total)
+        return top_up(least_distortion(layers, {"weights": total}, weights), layers, total)
     rules: Mapping[str, Callable[[Layers, int], Counts]] = {
         "lamp": lambda given, n: by_score(given, lamp_scores(given), n),
         "global": lambda given, n: by_score(given, [s.double().cpu() for s in given.scores], n),
@@ -129,7 +130,11 @@ def least_distortion(
         budgets: weights that may stay, multiply-accumulates of one input, nanoseconds.
         weights: (L,) factors of the distortions.
     """
-    options = [lattice(int(a), int(b)) for a, b in zip(layers.least, layers.most, strict=True)]
+    stride = max(1, int(layers.most.sum()) // STRIDES)
+    options = [
+        lattice(int(least), int(most), curve.keep, stride)
+        for least, most, curve in zip(layers.least, layers.most, layers.curves, strict=True)
+    ]
     factors = np.ones(len(options)) if weights is None else weights
     distortions = [
         curve.at(keep) * factor
@@ -169,11 +174,13 @@ def in_buckets(
     return costs, np.floor((budgets - base) / bucket + 1e-9).astype(np.int64)
 
 
-def lattice(least: int, most: int) -> Counts:
-    """Return numbers of weights from `least` to `most`, in geometric and in equal steps."""
-    geometric = np.geomspace(max(least, 1), max(most, 1), OPTIONS // 2)
-    equal = np.linspace(least, most, OPTIONS // 2)
-    grid = np.rint(np.concatenate([geometric, equal, [least, most]])).astype(np.int64)
+def lattice(least: int, most: int, measured: Counts, stride: int) -> Counts:
+    """Return numbers of weights from `least` to `most`: measured ones, geometric ones, and strides.
+
+    The stride is the same in every unit, so that weights can move from one to another.
+    """
+    geometric = np.rint(np.geomspace(max(least, 1), max(most, 1), GEOMETRIC)).astype(np.int64)
+    grid = np.concatenate([geometric, measured, np.arange(least, most, stride), [least, most]])
     return np.unique(np.clip(grid, least, most))
 
 
@@ -223,10 +230,16 @@ def round_to(exact: NDArray[np.float64], least: Counts, most: Counts, total: int
     return counts
 
 
-def distribute(keep: Counts, layers: Layers, total: int) -> Counts:
-    """Spread the few weights that a choice among options leaves over, in proportion to `keep`."""
-    scale = shares(np.maximum(keep, 1).astype(np.float64), keep, layers.most, total)
-    return scale if int(keep.sum()) < total else keep
+def top_up(keep: Counts, layers: Layers, total: int) -> Counts:
+    """Spend the few weights that a choice among options leaves over where they save most."""
+    counts = keep.copy()
+    gains = [
+        float(curve.at(count) - curve.at(count + 1))
+        for curve, count in zip(layers.curves, counts, strict=True)
+    ]
+    for index in np.argsort(-np.array(gains), kind="stable"):
+        counts[index] += min(total - int(counts.sum()), int(layers.most[index] - counts[index]))
+    return counts
 
 
 def lamp_scores(layers: Layers) -> list[Tensor]:
