@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
 
-from automl.errors import PluginError
+from automl import PluginError
 from automl_lr_refinement.schedules import Schedule
 from automl_lr_refinement.table import TableLR
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from automl.errors import PluginError
+from automl import PluginError
 from automl_lr_refinement.norms import Clip, NormLog, save
 
 CHUNK = 100  # steps between copies from the device

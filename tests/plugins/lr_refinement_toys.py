@@ -2,6 +2,7 @@
 
 import pytorch_lightning as pl
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 QUIET = (  # what Lightning says about small trainings and of newer versions of torch
@@ -66,6 +67,13 @@ class Pair(Line):
         self.seen.append((type(optimizer).__name__, torch.cat(grads).norm().item()))
 
 
+class Scheduled(Line):
+    """Configures a scheduler of its own."""
+
+    def __init__(self):
+        super().__init__(scheduler=lambda optimizer: CosineAnnealingLR(optimizer, 3))
+
+
 def batches(count=5, size=4, scale=1.0):
     """A loader of the same batches in the same order each time."""
     rng = torch.Generator().manual_seed(0)
@@ -92,3 +100,13 @@ def fit(model, folder, *callbacks, data=None, ckpt_path=None, **settings):
     made = trainer(folder, *callbacks, **settings)
     made.fit(model, batches() if data is None else data, batches(2), ckpt_path=ckpt_path)
     return made
+
+
+class Batches(pl.LightningDataModule):
+    """The same batches as data of a study."""
+
+    def train_dataloader(self):
+        return batches(10)
+
+    def val_dataloader(self):
+        return batches(2)

@@ -8,7 +8,7 @@ from plugins.lr_refinement_toys import QUIET, Line, Pair, fit
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
 from torch.utils.data import IterableDataset
 
-from automl.errors import PluginError
+from automl import PluginError
 from automl_lr_refinement import logger, norms, schedules
 from automl_lr_refinement.follow import Follow, Peak
 

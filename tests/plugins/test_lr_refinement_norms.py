@@ -6,7 +6,7 @@ import torch
 from plugins.lr_refinement_toys import QUIET, Line, Pair, batches, fit
 from pytorch_lightning.plugins import MixedPrecision
 
-from automl.errors import PluginError
+from automl import PluginError
 from automl_lr_refinement import logger, norms
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]

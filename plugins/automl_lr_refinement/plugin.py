@@ -1,0 +1,78 @@
+"""The plugin: the train stage under a schedule that the study searches."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import automl
+from automl_lr_refinement import options as settings
+
+if TYPE_CHECKING:
+    from automl_lr_refinement.schedules import Schedule
+
+
+class LrRefinement:
+    """Train under a schedule: an analytic shape, or one refined from gradient norms."""
+
+    Options = settings.Options
+
+    def __init__(self, options: settings.Options) -> None:
+        self.options = options
+
+    @automl.hookimpl
+    def space(self) -> settings.Proposals:
+        """Propose the shape, its parameters and the peak."""
+        return settings.space(self.options)
+
+    @automl.hookimpl
+    def prepare(self, job: automl.Job) -> None:
+        """Run the exploration that all trials share, if the study asks for one."""
+        if self.options.base == "study":
+            from automl_lr_refinement import norms, runs
+
+            explored = runs.explore(job, self.options, 1)
+            if explored is not None:
+                norms.save(job.shared / "lr_refinement" / "explore-1.npz", explored.logs)
+
+    @automl.hookimpl
+    def train(self, job: automl.Job) -> bool:
+        """Train the model under the trial's schedule, which is refined first if it asks for it."""
+        from automl_lr_refinement import runs
+
+        spent = 0
+        follow: Sequence[Schedule] = [runs.analytic(self.options)]
+        if self.options.shape == "refined":
+            found = runs.refinements(job, self.options)
+            if found is None:
+                return True
+            follow, spent = found
+        ended = runs.run(job, self.options, "train", follow)
+        if ended is not None:
+            job.log(optimizer_steps=spent + ended.steps)
+            self.export(job, follow)
+        return True
+
+    def export(self, job: automl.Job, follow: Sequence["Schedule"]) -> None:
+        """Write the schedules that were used, and the one that is worth using again.
+
+        Linear decay stands in for a refined schedule that fresh seeds have not confirmed.
+        """
+        from automl_lr_refinement import runs, schedules, verdict
+
+        folder = runs.place(job)
+        best = follow[0]
+        for number, schedule in enumerate(follow):
+            schedule.write(folder / f"used-{number}.json")
+        if self.options.shape == "refined":
+            best = schedules.linear()
+            compared = runs.confirm(job, self.options, follow) if self.options.confirm else None
+            if compared is not None:
+                verdict.write(folder / "confirm.json", compared)
+                best = follow[0] if compared.case() == "better" else best
+        best.write(folder / "schedule.json")
+
+    @automl.hookimpl
+    def report(self, history: automl.History) -> Iterable[automl.Section]:
+        """Show norms, schedules, peaks, curves and the verdict."""
+        from automl_lr_refinement.report import sections
+
+        return sections(history, self.options)

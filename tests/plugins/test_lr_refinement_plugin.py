@@ -1,0 +1,233 @@
+"""The plugin in a trial: explore, refine, train, confirm, report."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from plugins.lr_refinement_toys import QUIET
+
+import automl
+from automl import stages
+from automl.history import History, Report, Trial
+from automl.job import JobSpec
+from automl.planning import plan
+from automl.space import Space
+from automl_lr_refinement import norms, schedules, verdict
+from automl_lr_refinement.options import Options
+from automl_lr_refinement.report import sections
+
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
+TOYS = "plugins.lr_refinement_toys"
+
+
+def study(model="Line", **options):
+    """A study of least squares with this plugin."""
+    return automl.Study.model_validate(
+        {
+            "name": "toy",
+            "model": {"class_path": f"{TOYS}.{model}"},
+            "data": {"class_path": f"{TOYS}.Batches"},
+            "trainer": {"max_epochs": 4},
+            "plugins": {"lr_refinement": options},
+            "objectives": {"val_loss": {"goal": "minimize"}},
+            "budget": {"trials": 1},
+        }
+    )
+
+
+@dataclass
+class Ear:
+    """The driver's end of a line; asks to stop when it was asked often enough."""
+
+    patience: float = float("inf")
+    heard: list = field(default_factory=list)
+
+    def report(self, step, metrics):
+        self.heard.append((step, metrics))
+
+    def stopped(self):
+        self.patience -= 1
+        return self.patience < 0
+
+
+def trial(folder, ear=None, *, kind="trial", attempt=0, model="Line", **options):
+    """Run one trial in this process."""
+    spec = JobSpec(
+        study(model, **options), kind, 0, attempt, {}, 7, folder / "0", folder / "shared", folder
+    )
+    spec.folder.mkdir(exist_ok=True)
+    return stages.run(spec, ear or Ear())
+
+
+def steps(folder, phase):
+    return norms.load(folder / "0" / "lr_refinement" / f"{phase}.npz")[0].steps
+
+
+def used(folder):
+    return schedules.Schedule.read(folder / "0" / "lr_refinement" / "used-0.json")
+
+
+def test_a_refined_trial_explores_a_quarter_and_counts_it(tmp_path):
+    ear = Ear()
+    outcome = trial(tmp_path, ear, shape="refined")
+    assert (steps(tmp_path, "explore-1"), steps(tmp_path, "train")) == (10, 40)
+    assert outcome.metrics["optimizer_steps"] == 50
+    assert [step for step, _ in ear.heard] == [1, 2, 3, 4]
+
+
+def test_an_analytic_trial_trains_once(tmp_path):
+    outcome = trial(tmp_path, shape="wsd")
+    assert outcome.metrics["optimizer_steps"] == 40
+    assert used(tmp_path).label == "wsd, last 20% decaying, warm-up 5%"
+
+
+def test_exploring_leaves_no_trace_in_the_training(tmp_path):
+    plain, explored = tmp_path / "a", tmp_path / "b"
+    for folder in (plain, explored):
+        folder.mkdir()
+    first = trial(plain, shape="linear", warmup=0.0)
+    second = trial(explored, shape="refined", strength=0.0, explore=1.0)
+    assert second.metrics["val_loss"] == pytest.approx(first.metrics["val_loss"], rel=1e-5)
+
+
+def test_the_schedule_comes_from_the_norms_of_the_exploration(tmp_path):
+    trial(tmp_path, shape="refined", fallback=False, guard=0)
+    path = tmp_path / "0" / "lr_refinement" / "explore-1.npz"
+    (log,) = norms.load(path)
+    from automl_lr_refinement import refine
+
+    want = refine.schedule(log.effective("l2"), 2, preset="paper")
+    np.testing.assert_allclose(used(tmp_path).table, want)
+    assert used(tmp_path).provenance["parent"]["sha256"] == log.sha256()
+
+
+def test_a_second_round_refines_a_run_under_the_first(tmp_path):
+    trial(tmp_path, shape="refined", rounds=2, fallback=False)
+    assert used(tmp_path).provenance["round"] == 2
+    (second,) = norms.load(tmp_path / "0" / "lr_refinement" / "explore-2.npz")
+    assert not np.allclose(second.lr[:, 0], 0.1 * (1 - np.arange(10) / 10))
+
+
+def test_a_study_can_explore_once_for_all_trials(tmp_path):
+    (tmp_path / "shared").mkdir()
+    trial(tmp_path, kind="prepare", base="study", shape="refined")
+    shared = tmp_path / "shared" / "lr_refinement" / "explore-1.npz"
+    assert norms.load(shared)[0].steps == 10
+    outcome = trial(tmp_path, base="study", shape="refined")
+    assert used(tmp_path).provenance["parent"]["norms"] == str(shared)
+    assert outcome.metrics["optimizer_steps"] == 50
+
+
+@pytest.mark.parametrize("patience", [3, 30, 60])
+def test_a_stopped_trial_ends_wherever_it_is(tmp_path, patience):
+    outcome = trial(tmp_path, Ear(patience), shape="refined", confirm=3)
+    assert outcome.state == "stopped"
+
+
+def test_an_attempt_goes_on_where_the_last_one_was_killed(tmp_path):
+    whole = trial(tmp_path, shape="refined")
+    (tmp_path / "0" / "lr_refinement" / "used-0.json").unlink()
+    again = trial(tmp_path, attempt=1, shape="refined")
+    assert again.metrics["optimizer_steps"] == 50
+    assert again.metrics["val_loss"] == pytest.approx(whole.metrics["val_loss"])
+
+
+def test_a_confirmed_verdict_decides_what_is_exported(tmp_path):
+    trial(tmp_path, shape="refined", confirm=3, fallback=False)
+    folder = tmp_path / "0" / "lr_refinement"
+    compared = verdict.read(folder / "confirm.json")
+    label = schedules.Schedule.read(folder / "schedule.json").label
+    assert len(set(compared.linear)) == 3
+    assert label.startswith("refined") == (compared.case() == "better")
+
+
+def test_a_refined_schedule_that_nothing_confirmed_is_not_exported(tmp_path):
+    trial(tmp_path, shape="refined", fallback=False)
+    path = tmp_path / "0" / "lr_refinement" / "schedule.json"
+    assert json.loads(path.read_text())["label"] == "linear"
+
+
+def test_each_optimizer_has_a_schedule_of_its_own(tmp_path):
+    trial(tmp_path, model="Pair", shape="refined", fallback=False)
+    folder = tmp_path / "0" / "lr_refinement"
+    pair = [schedules.Schedule.read(folder / f"used-{n}.json") for n in (0, 1)]
+    assert [one.provenance["norm"] for one in pair] == ["l2", "l1"]
+
+
+def test_a_scheduler_of_the_model_is_an_error_of_the_study_in_words(tmp_path):
+    outcome = trial(tmp_path, model="Scheduled", shape="linear")
+    assert "own_scheduler: replace" in outcome.message
+    assert trial(tmp_path, model="Scheduled", own_scheduler="replace").state == "done"
+
+
+def test_the_study_searches_what_matters_for_the_shape(tmp_path):
+    space = plan(study(), tmp_path).space
+    assert space.default()["lr_refinement.shape"] == "linear"
+    assert space["lr_refinement.tau"].when == {"lr_refinement.shape": ("refined",)}
+    fixed = plan(study(shape="refined", tau=0.2), tmp_path).space
+    assert "lr_refinement.strength" in fixed
+    assert not {"lr_refinement.shape", "lr_refinement.tau", "lr_refinement.warmup"} & set(fixed)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"shape": "wsd", "warmup": 0.5, "decay": 0.6}, "exceed the training"),
+        ({"confirm": 2}, "3 seeds or more"),
+        ({"taus": 0.1}, "taus"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        Options(**given)
+
+
+def history(tmp_path, **options):
+    """What the driver knows after two trials."""
+    trials = []
+    for number, shape in enumerate(("linear", "refined")):
+        folder = tmp_path / shape
+        folder.mkdir()
+        ear = Ear()
+        outcome = trial(folder, ear, shape=shape, **(options if shape == "refined" else {}))
+        params = {"lr_refinement.shape": shape, "lr_refinement.peak": 1.0}
+        told = tuple(Report(step, 0.0, metrics) for step, metrics in ear.heard)
+        trials.append(
+            Trial(number, "done", params, "default", 7, folder / "0", outcome.metrics, (), told)
+        )
+    return History(study(**options), Space({}), tuple(trials), tmp_path)
+
+
+def test_the_report_shows_norms_schedules_peaks_curves_and_the_verdict(tmp_path):
+    (section,) = sections(history(tmp_path, confirm=3), Options())
+    titles = [getattr(part, "title", "") for part in section.parts]
+    assert titles[1:] == [
+        "Best trial of each shape",
+        "Schedules",
+        "Gradient norms of the exploratory run",
+        "Peak learning rate",
+        "Course of training",
+    ]
+    assert "On 3 fresh seeds refined is" in section.parts[0].text
+    assert "warm-up" in section.parts[2].alt
+
+
+def test_the_report_says_when_nothing_was_confirmed(tmp_path):
+    (section,) = sections(history(tmp_path), Options())
+    assert "not compared with linear decay on fresh seeds" in section.parts[0].text
+
+
+def test_a_study_without_finished_trials_has_no_section(tmp_path):
+    assert sections(History(study(), Space({}), (), tmp_path), Options()) == []
+
+
+def test_the_driver_needs_no_torch_for_this_plugin():
+    code = (
+        "import sys, automl_lr_refinement as p, automl_lr_refinement.report;"
+        "p.LrRefinement(p.LrRefinement.Options()).space(); print(*sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "pytorch_lightning", "pandas", "sklearn"} & set(found.stdout.split())
