@@ -2,19 +2,32 @@
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from automl.errors import AutomlError
+from automl.marks import Trail
+from automl.scalars import short
 from automl.suggest import distance
 
 NAMED = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
-ATTEMPT = re.compile(r"\$\{\s*(\w*)\s*:[^}]*\}?")
-LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s'\"]*@", re.IGNORECASE)
+ATTEMPT = re.compile(r"\$\{\s*(\w{1,8})\s*:[^}]{0,100}\}?")
+LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*):[^\s'\"]*@", re.IGNORECASE)
 SECRET = re.compile(
-    r"(\b[\w-]*(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|sslkey)[\w-]*=)"
-    r"[^\s&'\";]+",
+    r"([\w-]{0,40}(?:password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|sslkey)"
+    r"[\w-]{0,40}=)[^\s&'\";]+",
     re.IGNORECASE,
 )
+
+
+def problems(value: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str]]:
+    """Say which texts of a tree name variables that are not set, or name them wrongly."""
+    if isinstance(value, str):
+        if wrong := problem(value):
+            yield trail, wrong
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from problems(item, (*trail, key))
 
 
 def problem(text: str) -> str | None:
@@ -23,13 +36,13 @@ def problem(text: str) -> str | None:
         if name not in os.environ:
             return f"environment variable {name} is not set"
     for match in ATTEMPT.finditer(NAMED.sub("", text)):
-        if distance(match[1].lower()[:8], "env") <= 1:
-            return f"{match[0]!r} is not understood; write ${{env:NAME}}"
+        if distance(match[1].lower(), "env") <= 1:
+            return f"{short(match[0])} is not understood; write ${{env:NAME}}"
     return None
 
 
 def resolve(text: str) -> str:
-    """Put the environment's values in for every `${env:NAME}`; what returns is not to be stored."""
+    """Put the environment's values in for every `${env:NAME}`; the result is never stored."""
     if wrong := problem(text):
         raise AutomlError(wrong)
     return NAMED.sub(lambda match: os.environ[match[1]], text)

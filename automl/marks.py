@@ -49,6 +49,9 @@ class Marks:
         Where the trail does not exist, the longest part of it that does is pointed at.
         """
         path = dotted(trail)
+        below = [part for part in self.given if value and part[:-1] == trail]
+        if below:  # what is wrong with a whole is probably what was changed in it
+            return Problem(f"--set {self.given[below[-1]]}: {message}", path, COMMAND_LINE)
         for end in range(len(trail), -1, -1):
             part = trail[:end]
             if part in self.given:

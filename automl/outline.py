@@ -18,9 +18,9 @@ def nodes(schema: Json, trail: Trail) -> list[Json]:
 
 
 def flat(schema: Json, node: Any) -> list[Json]:
-    """Follow the references and unions of a part."""
+    """Follow the references and unions of a part; `true` stands for a mapping of anything."""
     if not isinstance(node, Mapping):
-        return []
+        return [{"additionalProperties": True}] if node is True else []
     if "$ref" in node:
         return flat(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
     parts = [part for union in ("anyOf", "oneOf", "allOf") for part in node.get(union, [])]
