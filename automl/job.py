@@ -20,7 +20,7 @@ class JobSpec:
     Attributes:
         kind: `trial`, `prepare` (once a study), `task` (one item of `Job.map`), `smoke` (one
             batch of each stage) or `inspect` (the signatures of the model and the data).
-        number: of the trial; 0 for the other kinds.
+        number: of the trial, or of the item of a task; 0 for the other kinds.
         attempt: from 0; above 0 the job goes on from the checkpoints in its folder.
         params: the trial's parameters by dotted path.
         seed: of every random number of the job.
@@ -42,6 +42,11 @@ class JobSpec:
     here: Path
     devices: tuple[int, ...] = ()
     task: tuple[str, Any, Path] | None = None
+
+    @property
+    def key(self) -> str:
+        """A name that no other job of the study has at the same time."""
+        return f"{self.kind}-{self.number}"
 
 
 class Line(Protocol):

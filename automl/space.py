@@ -257,6 +257,15 @@ class Space(Mapping[str, Parameter]):
                 params[name] = self[name].middle() if chosen is None else chosen
         return {name: params[name] for name in self if name in params}
 
+    def completed(self, some: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the point that has these values, and the defaults where it says nothing."""
+        params: dict[str, Value] = {}
+        default = self.default()
+        for name in self.order():
+            if self.active(name, params):
+                params[name] = some.get(name, default.get(name, self[name].middle()))
+        return {name: params[name] for name in self if name in params}
+
     def forbidden(self, params: Mapping[str, Value]) -> Forbid | None:
         """Return the first rule that forbids this point, or None."""
         return next((rule for rule in self.forbid if rule(params)), None)
@@ -278,6 +287,9 @@ class Space(Mapping[str, Parameter]):
 
     def fingerprint(self) -> str:
         """Return a short hash that changes when a range, option, condition or rule does."""
-        parts = [f"{name}={replace(self[name])!r}" for name in sorted(self)]
+        plain = {
+            n: p if isinstance(p, Fixed) else replace(p, default=None) for n, p in self.items()
+        }
+        parts = [f"{name}={plain[name]!r}" for name in sorted(plain)]
         text = "\n".join([*parts, *sorted(rule.text for rule in self.forbid)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

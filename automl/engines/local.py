@@ -1,0 +1,179 @@
+"""Runs each job in a fresh process forked from a server that has torch loaded already."""
+
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from types import ModuleType
+from typing import Any, Literal
+
+from automl.devices import Slots, cores, memory, visible_gpus
+from automl.engines.child import RESULT, main
+from automl.events import Ended, Event, Outcome, Started
+from automl.files import read_json
+from automl.history import Failure
+from automl.job import JobSpec
+from automl.outcomes import from_json
+from automl.study import Resources
+
+LINGER = 5.0  # seconds that a process may take to exit after it has told its end
+Handle = Callable[[Event], None]
+
+
+@dataclass
+class Running:
+    """A job's process, its pipe, and what it has told of its end."""
+
+    spec: JobSpec
+    process: Any
+    connection: Connection
+    ended: Ended | None = None
+    deadline: float = float("inf")
+    silent: bool = False  # its end of the pipe is closed
+
+
+class LocalEngine:
+    """As many processes at once as the machine's devices allow.
+
+    Args:
+        resources: what one job needs.
+        modules: what jobs import; loaded once, before any job is forked.
+        gpus: GPUs to use by index; those that are visible, by default.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        modules: Sequence[str] = (),
+        gpus: tuple[int, ...] | None = None,
+    ) -> None:
+        found = (visible_gpus() if resources.gpus else ()) if gpus is None else gpus
+        self.slots = Slots(resources, found, cores(), memory())
+        self.threads = resources.cpus
+        self.running: dict[str, Running] = {}
+        self.started: list[Started] = []
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["automl.engines.preload", *modules])
+        with hidden_main():
+            multiprocessing.forkserver.ensure_running()
+
+    def capacity(self) -> int:
+        """Return how many more jobs could start now."""
+        return self.slots.capacity()
+
+    def submit(self, spec: JobSpec) -> None:
+        """Start a job's process on free devices; `prepare` shares them with what it maps."""
+        spec = replace(spec, devices=self.slots.take(spec.key))
+        if spec.kind == "prepare":
+            self.slots.give_back(spec.key)
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(
+            target=main, args=(spec, theirs, self.threads), name=spec.key
+        )
+        with hidden_main():
+            process.start()
+        theirs.close()
+        self.running[spec.key] = Running(spec, process, ours)
+        self.started.append(Started(spec, process.pid or 0))
+
+    def poll(self, handle: Handle, timeout: float) -> None:
+        """Hand out what the processes said; a process that is gone without a word has crashed."""
+        while self.started:
+            handle(self.started.pop(0))
+        if not self.running:
+            return
+        sources: dict[Any, Running] = {}
+        for one in self.running.values():
+            sources[one.process.sentinel] = one
+            if one.ended is None and not one.silent:
+                sources[one.connection] = one
+        ready = wait(list(sources), timeout)
+        for one in {id(sources[source]): sources[source] for source in ready}.values():
+            for event in read(one):
+                handle(event)
+        for one in list(self.running.values()):
+            self._reap(one, handle)
+
+    def _reap(self, one: Running, handle: Handle) -> None:
+        late = time.monotonic() > one.deadline
+        if one.process.exitcode is None and late:
+            kill_group(one.process.pid)
+            one.process.join()
+        if one.process.exitcode is None:
+            return
+        for event in read(one):
+            handle(event)
+        kill_group(one.process.pid)  # what it may have left behind
+        one.process.join()
+        one.connection.close()
+        del self.running[one.spec.key]
+        if one.spec.kind != "prepare":
+            self.slots.give_back(one.spec.key)
+        handle(one.ended or Ended(one.spec, self._lost(one)))
+
+    def _lost(self, one: Running) -> Outcome:
+        """Say how a process ended that did not say so itself."""
+        result = read_json(one.spec.folder / RESULT)
+        if result is not None and result.get("attempt") == one.spec.attempt:
+            return from_json(result)
+        code = one.process.exitcode
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Outcome("failed", failure=Failure("crash", f"the process ended with {name}"))
+
+    def tell(self, key: str, word: Literal["stop", "mapped", "kill"]) -> None:
+        """Ask a job to stop, tell it that its map is done, or kill its process group."""
+        one = self.running.get(key)
+        if one is None:
+            return
+        if word == "kill":
+            kill_group(one.process.pid)
+            return
+        with suppress(OSError):  # it may be gone by now
+            one.connection.send(word)
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for one in self.running.values():
+            kill_group(one.process.pid)
+            one.process.join()
+            one.connection.close()
+        self.running.clear()
+
+
+def read(one: Running) -> Iterator[Event]:
+    """Yield what a process has said since the last time, but keep its end for when it is gone."""
+    try:
+        while one.ended is None and one.connection.poll():
+            event = one.connection.recv()
+            if isinstance(event, Ended):
+                one.ended = event
+                one.deadline = time.monotonic() + LINGER
+            else:
+                yield event
+    except (EOFError, OSError):
+        one.silent = True
+
+
+def kill_group(pid: int | None) -> None:
+    """Kill a process and all that it has started; a process that is gone is no error."""
+    if pid:
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def hidden_main() -> Iterator[None]:
+    """Keep new processes from running the user's script again as their own main module."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

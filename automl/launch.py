@@ -1,0 +1,211 @@
+"""Put the parts of a study together and run it: plan, engine, record, optimizer, loop."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from automl.env import mask
+from automl.errors import AutomlError, Problem, StorageError, StudyError
+from automl.events import Ended, Engine, Event, Outcome
+from automl.files import read_json, write_text
+from automl.history import History
+from automl.job import JobSpec
+from automl.planning import Plan, plan, refuse
+from automl.provenance import host, provenance
+from automl.storage import url_of
+from automl.study import Study
+from automl.suggest import did_you_mean_or_known
+from automl.zoo import HOME as ZOO
+
+ENGINES = ("local", "inline")
+CHANGEABLE = "budget, search.enqueue, resources, engine, on_failure and checkpoints may change"
+
+
+def run(study: Study, here: Path, watch: Any = None, *, fresh: bool = False) -> History:
+    """Run a study to the end of its budget, going on from where an earlier run ended.
+
+    Args:
+        study: what to run; `folder` is relative to the working directory.
+        here: the folder that modules and paths of the study are relative to.
+        watch: called with the running search after every change.
+        fresh: put an earlier run of the same name aside and start anew.
+
+    Raises:
+        AutomlError: the study cannot run, is running already, or went wrong as a whole.
+    """
+    home = study.home.resolve()
+    planned = plan(study, here)  # refuses what can be known before anything is written
+    if fresh:
+        put_aside(home)
+    home.mkdir(parents=True, exist_ok=True)
+    with locked(home), opened(make_engine(study)) as engine:
+        ready = plan(study, here, inspect(planned, engine, home))
+        return searched(ready, engine, home, watch)
+
+
+def searched(ready: Plan, engine: Engine, home: Path, watch: Any) -> History:
+    """Open the record and the optimizer, and search."""
+    from automl.optimizer import Optimizer
+    from automl.record import Record
+    from automl.search import Search
+    from automl.studyfile import dump
+    from automl.trials import Trials
+
+    url = url_of(ready.study.storage, home)
+    record = Record(url, ready.study.name, home)
+    wanted = identity(ready)
+    if (found := record.find()) is None:
+        write_text(home / "study.yaml", dump(ready.study))
+        record.create(ready.study.model_dump_json(), json.dumps(wanted), provenance(ready.here))
+    else:
+        same(json.loads(found.fingerprint), wanted, ready.study.name)
+    optimizer = Optimizer(url, ready.study, ready.space)
+    trials = Trials(ready, record, optimizer)
+    return Search(trials, engine, watch or (lambda _: None)).run()
+
+
+def identity(ready: Plan) -> dict[str, Any]:
+    """Return what must not change between two runs of one study."""
+    study = ready.study.model_dump(mode="json")
+    kept = {name: study[name] for name in ("model", "data", "trainer", "objectives", "constraints")}
+    origins = {one.kind.name: one.kind.origin for one in ready.plugins}
+    return kept | {
+        "space": ready.space.fingerprint(),
+        "plugins": study["plugins"],
+        "plugin versions": origins,
+        "search.seed": study["search"]["seed"],
+        "search.sampler": study["search"]["sampler"],
+    }
+
+
+def same(was: dict[str, Any], now: dict[str, Any], name: str) -> None:
+    """Refuse to go on with a study that is another one by now."""
+    changed = [key for key in now if was.get(key) != now[key]]
+    if changed:
+        raise StudyError(
+            [
+                Problem(
+                    f"{', '.join(changed)} changed since study {name!r} began; start anew with "
+                    f"--fresh, or give it a new name and `search.warm_start: [{name}]` "
+                    f"({CHANGEABLE})"
+                )
+            ]
+        )
+
+
+def put_aside(home: Path) -> None:
+    """Rename the folder of an earlier run; nothing is deleted."""
+    if home.exists():
+        with locked(home):
+            home.rename(home.with_name(f"{home.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Keep a second driver off a study for as long as this one lives, however it dies.
+
+    Raises:
+        StorageError: another driver has the study; says its process and host.
+    """
+    path = home / "driver.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        who = read_json(path) or {}
+        os.close(handle)
+        raise StorageError(
+            f"study {home.name!r} is running already: process {who.get('pid')} on "
+            f"{who.get('host')}; wait for it, or stop it"
+        ) from error
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps({"pid": os.getpid(), "host": host()}).encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def opened(engine: Engine) -> Iterator[Engine]:
+    """Close an engine whatever happens."""
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def make_engine(study: Study) -> Engine:
+    """Build the engine that a study names."""
+    name = study.engine if isinstance(study.engine, str) else study.engine.name
+    if name == "inline":
+        from automl.engines.inline import InlineEngine
+
+        return InlineEngine()
+    if name == "local":
+        from automl.engines.local import LocalEngine
+
+        return LocalEngine(study.resources, modules(study))
+    raise StudyError(
+        [Problem(f"engine: no engine {name!r}{did_you_mean_or_known(name, ENGINES)}", "engine")]
+    )
+
+
+def modules(study: Study) -> list[str]:
+    """Return the modules that every trial will import, but none beside the study file."""
+    paths = [one.class_path for one in (study.model, study.data) if one is not None]
+    found = []
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        found.append(f"{module}.{ZOO[name]}" if module == "automl.zoo" and name in ZOO else module)
+    return found
+
+
+def inspect(planned: Plan, engine: Engine, home: Path) -> dict[str, Any]:
+    """Check the model's and the data's arguments where they can be imported; return defaults."""
+    params = {name: one.middle() for name, one in planned.space.items()}
+    outcome = ask(engine, job(planned, "inspect", home, params))
+    refuse([(tuple(place), text) for place, text in outcome.result["problems"]])
+    return dict(outcome.result["defaults"])
+
+
+def job(planned: Plan, kind: str, home: Path, params: dict[str, Any]) -> JobSpec:
+    """Make a job that belongs to no trial."""
+    return JobSpec(
+        study=planned.study,
+        kind=kind,
+        number=0,
+        attempt=0,
+        params=params,
+        seed=planned.study.search.seed,
+        folder=home / kind,
+        shared=home / "shared",
+        here=planned.here,
+    )
+
+
+def ask(engine: Engine, spec: JobSpec) -> Outcome:
+    """Run one job and return its outcome.
+
+    Raises:
+        AutomlError: the job failed.
+    """
+    ends: list[Ended] = []
+
+    def handle(event: Event) -> None:
+        if isinstance(event, Ended):
+            ends.append(event)
+
+    engine.submit(spec)
+    while not ends:
+        engine.poll(handle, 1.0)
+    outcome = ends[0].outcome
+    if outcome.state != "done":
+        said = outcome.failure.message if outcome.failure else outcome.message
+        raise AutomlError(outcome.message or f"{spec.kind} failed: {mask(said)}")
+    return outcome

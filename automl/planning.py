@@ -1,0 +1,155 @@
+"""What a study will search: its own space over what its plugins propose, with every default."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from automl.errors import Problem, StudyError
+from automl.forbid import Forbid
+from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
+from automl.settings import read, settle, without_path
+from automl.space import Fixed, Parameter, Space, Value
+from automl.study import Study
+from automl.suggest import did_you_mean_or_known
+
+Place = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A study that is ready to run: its space and its plugins, loaded for the driver."""
+
+    study: Study
+    space: Space
+    plugins: Plugins
+    here: Path
+
+
+def plan(study: Study, here: Path, defaults: Mapping[str, Value] | None = None) -> Plan:
+    """Load the plugins of a study and put its space together.
+
+    Args:
+        study: as it was read.
+        here: the folder of the study file.
+        defaults: defaults of the model's and the data's own arguments, by dotted path.
+
+    Raises:
+        StudyError: options that a plugin refuses, or paths that reach nothing.
+        PluginError: a plugin that cannot be loaded.
+    """
+    kinds = kinds_of(study.plugins, here)
+    wrong = [
+        (("plugins", name, *place), message)
+        for name, kind in kinds.items()
+        for place, message in option_problems(kind, without_path(study.plugins[name]))
+    ]
+    refuse(wrong)
+    plugins = Plugins(kinds, settle(study, {}).plugins)
+    proposed = proposals(plugins)
+    refuse(list(path_problems(study, kinds, proposed)))
+    parameters = merged(study, proposed)
+    if not parameters:
+        raise StudyError([Problem("nothing to search: give a space, or plugins that propose one")])
+    known = dict(defaults or {})
+    with_defaults = {name: start(study, name, one, known) for name, one in parameters.items()}
+    rules = tuple(Forbid(text) for text in study.forbid)
+    refuse(list(rule_problems(rules, with_defaults)))
+    try:
+        space = Space(with_defaults, rules)
+    except ValueError as error:
+        raise StudyError([Problem(f"space: {error}", "space")]) from error
+    return Plan(study, space, plugins, here)
+
+
+def refuse(found: list[tuple[Place, str]]) -> None:
+    """Raise all problems at once, if there are any."""
+    if found:
+        raise StudyError(Problem(message, ".".join(place)) for place, message in found)
+
+
+def option_problems(kind: Kind, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Say which options a plugin refuses, and why."""
+    try:
+        options_of(kind, given)
+    except ValidationError as error:
+        for one in error.errors():
+            place = tuple(map(str, one["loc"]))
+            if one["type"] == "extra_forbidden":
+                near = did_you_mean_or_known(place[-1], kind.options.model_fields)
+                yield place, f"plugin {kind.name} has no option {place[-1]!r}{near}"
+            else:
+                said = one["msg"].removeprefix("Value error, ")
+                yield place, f"plugin {kind.name}: {'.'.join(place)}: {said}, got {one['input']!r}"
+
+
+def path_problems(
+    study: Study, kinds: Mapping[str, Kind], proposed: Mapping[str, Parameter]
+) -> Iterator[tuple[Place, str]]:
+    """Say which names of the space reach nothing; the model's and the data's are checked later."""
+    heads = ["model", "data", "trainer", *kinds]
+    for name in study.space:
+        head, *rest = name.split(".")
+        if head not in heads or not rest:
+            near = did_you_mean_or_known(name, list(proposed)) if head not in heads else ""
+            near = near or did_you_mean_or_known(head, heads)
+            yield ("space", name), f"{name!r} reaches nothing{near}"
+        elif head == "data" and study.data is None:
+            yield ("space", name), f"{name!r} reaches nothing: the study has no data"
+        elif head in kinds and not reaches(kinds[head].options, rest):
+            options = [f"{head}.{option}" for option in kinds[head].options.model_fields]
+            yield ("space", name), f"{name!r} reaches nothing{did_you_mean_or_known(name, options)}"
+
+
+def reaches(options: type[BaseModel], path: list[str]) -> bool:
+    """Say whether a dotted path leads to an option, or into one that holds a mapping."""
+    field = options.model_fields.get(path[0])
+    if field is None:
+        return False
+    if len(path) == 1:
+        return True
+    inner = field.annotation
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        return reaches(inner, path[1:])
+    return "dict" in str(inner).lower() or "mapping" in str(inner).lower()
+
+
+def merged(study: Study, proposed: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Lay the study's space over the plugins' proposals.
+
+    An option that the study sets is not searched, unless its space names it.
+    """
+    parameters = {
+        name: one
+        for name, one in proposed.items()
+        if read(study.plugins[name.split(".")[0]], name.split(".")[1:]) is None
+    }
+    own = {name: spec.parameter() for name, spec in study.space.items()}
+    kept = {name: one for name, one in parameters.items() if name not in own}
+    both = own | kept
+    gone = {n for n, one in kept.items() if any(other not in both for other in one.when)}
+    return {name: one for name, one in both.items() if name not in gone}
+
+
+def start(study: Study, name: str, one: Parameter, known: Mapping[str, Value]) -> Parameter:
+    """Give a parameter the default that the study, or the class itself, has for it."""
+    if isinstance(one, Fixed) or one.default is not None:
+        return one
+    settings = settle(study, {})
+    head, *rest = name.split(".")
+    trees = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
+    value = read(trees.get(head, settings.plugins.get(head, {})), rest)
+    value = known.get(name) if value is None else value
+    return replace(one, default=value) if value is not None and one.contains(value) else one
+
+
+def rule_problems(
+    rules: tuple[Forbid, ...], parameters: Mapping[str, Parameter]
+) -> Iterator[tuple[Place, str]]:
+    """Say which rules name parameters that are not in the space."""
+    for index, rule in enumerate(rules):
+        for name in sorted(rule.names() - parameters.keys()):
+            near = did_you_mean_or_known(name, list(parameters))
+            yield ("forbid", str(index)), f"forbid: {name!r} is not in the space{near}"

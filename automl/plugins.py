@@ -1,0 +1,243 @@
+"""Find plugins by their metadata, load those that a study names, and call them in its order."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel, ConfigDict
+
+from automl import hooks
+from automl.errors import PluginError
+from automl.space import Parameter
+from automl.suggest import did_you_mean_or_known
+
+GROUP = "automl.plugins"
+RESERVED = ("model", "data", "trainer")  # heads of dotted paths
+
+
+class NoOptions(BaseModel):
+    """The options of a plugin that has none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plugin before loading: what its metadata says."""
+
+    name: str
+    distribution: str
+    version: str
+    entry: EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A plugin's class, with the words that blame it."""
+
+    name: str
+    origin: str
+    make: Any
+
+    @property
+    def options(self) -> type[BaseModel]:
+        """The model of its options."""
+        options: type[BaseModel] = getattr(self.make, "Options", NoOptions)
+        return options
+
+    def blame(self, what: str) -> PluginError:
+        """Return an error that names this plugin."""
+        return PluginError(f"plugin {self.name} ({self.origin}) {what}")
+
+
+def find() -> dict[str, Found]:
+    """Return the installed plugins by name without importing any."""
+    found = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        distribution = entry.dist
+        name = distribution.name if distribution else "unknown"
+        found[entry.name] = Found(
+            entry.name, name, distribution.version if distribution else "", entry
+        )
+    return found
+
+
+def kind(name: str, here: Path, path: str | None = None) -> Kind:
+    """Import the class of one plugin: an installed one, or the file that `path` names.
+
+    Raises:
+        PluginError: it is not installed, cannot be imported, or speaks another version of the API.
+    """
+    if path is not None:
+        loaded = Kind(name, path, None)
+        return checked(Kind(name, path, _class_of_file(loaded, (here / path).resolve())))
+    installed = find()
+    if name not in installed:
+        names = ", ".join(installed) or "none"
+        raise PluginError(
+            f"no plugin named {name!r}{did_you_mean_or_known(name, installed)}; installed: {names}"
+        )
+    found = installed[name]
+    loaded = Kind(name, f"{found.distribution} {found.version}", None)
+    try:
+        made = found.entry.load()
+    except BaseException as error:  # a plugin may even call sys.exit when imported
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise loaded.blame(f"cannot be imported: {type(error).__name__}: {error}") from error
+    return checked(Kind(name, loaded.origin, made))
+
+
+def checked(loaded: Kind) -> Kind:
+    """Refuse a plugin without a class or of another version of the API."""
+    if not isinstance(loaded.make, type):
+        raise loaded.blame(f"must be a class, got {type(loaded.make).__name__}")
+    api = getattr(loaded.make, "api", hooks.API)
+    if api != hooks.API:
+        older = isinstance(api, int) and api < hooks.API
+        what = "update the plugin" if older else "update automl"
+        raise loaded.blame(f"speaks API {api!r}, this automl speaks {hooks.API}; {what}")
+    return loaded
+
+
+def _class_of_file(loaded: Kind, path: Path) -> Any:
+    if not path.is_file():
+        raise loaded.blame(f"is not there: no file {path}")
+    module_name = f"automl_local_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise loaded.blame("is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise loaded.blame(f"cannot be imported: {type(error).__name__}: {error}") from error
+    classes = [made for made in vars(module).values() if _is_plugin(made, module_name)]
+    if len(classes) != 1:
+        raise loaded.blame(f"must hold one class with hooks, found {len(classes)}")
+    return classes[0]
+
+
+def _is_plugin(made: Any, module: str) -> bool:
+    if not isinstance(made, type) or made.__module__ != module:
+        return False
+    return any(hasattr(value, "automl_impl") for value in vars(made).values())
+
+
+def options_of(loaded: Kind, given: Mapping[str, Any]) -> BaseModel:
+    """Check a plugin's options; raises pydantic's ValidationError, for the caller to place."""
+    return loaded.options.model_validate(dict(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plugin that is ready: its kind, its options and the object whose hooks are called."""
+
+    kind: Kind
+    options: BaseModel
+    plugin: Any
+
+
+class Plugins:
+    """The plugins of one study, in its order.
+
+    Raises:
+        PluginError: a hook with an unknown name or with arguments that the host does not pass.
+    """
+
+    def __init__(self, kinds: Mapping[str, Kind], options: Mapping[str, Mapping[str, Any]]) -> None:
+        self.manager = pluggy.PluginManager("automl")
+        self.manager.add_hookspecs(hooks)
+        self.loaded = tuple(_made(loaded, options.get(name, {})) for name, loaded in kinds.items())
+        for one in reversed(self.loaded):  # pluggy calls the last registered first
+            self._register(one)
+
+    def __iter__(self) -> Iterator[Loaded]:
+        return iter(self.loaded)
+
+    def _register(self, one: Loaded) -> None:
+        try:
+            self.manager.register(one.plugin, one.kind.name)
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            known = ", ".join(sorted(vars(self.manager.hook)))
+            said = str(error).splitlines()[-1].strip() or str(error)
+            raise one.kind.blame(f"has a wrong hook: {said}; the hooks are {known}") from error
+
+    def implement(self, hook: str) -> tuple[Loaded, ...]:
+        """Return the plugins that implement a hook, in the order of the study."""
+        return tuple(one for one, _ in self.implementations(hook))
+
+    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[Loaded, Any]]:
+        """Call a hook plugin by plugin; an exception keeps its type and gains a note of blame."""
+        for one, implementation in self.implementations(hook):
+            given = [arguments[name] for name in implementation.argnames]
+            try:
+                yield one, implementation.function(*given)
+            except Exception as error:
+                note(error, one, hook)
+                raise
+
+    def implementations(self, hook: str) -> Iterator[tuple[Loaded, Any]]:
+        """Yield the plugins that implement a hook, with pluggy's record of how."""
+        by_name = {one.kind.name: one for one in self.loaded}
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            yield by_name[implementation.plugin_name], implementation
+
+
+def note(error: BaseException, one: Loaded, hook: str) -> None:
+    """Add to an exception which plugin and which hook it came from, once."""
+    if not getattr(error, "__notes__", None):
+        error.add_note(f"in plugin {one.kind.name} ({one.kind.origin}), hook {hook}")
+
+
+def _made(loaded: Kind, given: Mapping[str, Any]) -> Loaded:
+    options = options_of(loaded, given)
+    try:
+        takes = loaded.make(options) if hasattr(loaded.make, "Options") else loaded.make()
+    except Exception as error:
+        raise loaded.blame(f"cannot be made: {type(error).__name__}: {error}") from error
+    return Loaded(loaded, options, takes)
+
+
+def kinds_of(study_plugins: Mapping[str, Mapping[str, Any]], here: Path) -> dict[str, Kind]:
+    """Import the classes of all plugins that a study names, in its order."""
+    kinds = {}
+    for name, given in study_plugins.items():
+        if name in RESERVED:
+            raise PluginError(f"a plugin cannot be called {name!r}: it is the head of a path")
+        kinds[name] = kind(name, here, given.get("path"))
+    return kinds
+
+
+def proposals(plugins: Plugins) -> dict[str, Parameter]:
+    """Collect what the plugins propose to search, under `<plugin>.<option>`.
+
+    Raises:
+        PluginError: a plugin's `space` raises, or returns something else than parameters.
+    """
+    found: dict[str, Parameter] = {}
+    for one, implementation in plugins.implementations("space"):
+        try:
+            proposed = implementation.function()
+        except Exception as error:
+            raise one.kind.blame(f"failed in space: {type(error).__name__}: {error}") from error
+        if not isinstance(proposed, Mapping):
+            raise one.kind.blame(f"must return a mapping from space, got {proposed!r}")
+        for name, parameter in proposed.items():
+            if not isinstance(parameter, Parameter):
+                raise one.kind.blame(f"proposes {name!r} as {parameter!r}, not a parameter")
+            found[f"{one.kind.name}.{name}"] = under(one.kind.name, parameter)
+    return found
+
+
+def under(plugin: str, parameter: Parameter) -> Parameter:
+    """Put the names in a parameter's condition below the plugin's own name."""
+    when = {f"{plugin}.{name}": allowed for name, allowed in parameter.when.items()}
+    return replace(parameter, when=when)

@@ -1,0 +1,52 @@
+"""Where results come from: versions, commit, machine and command."""
+
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("automl", "optuna", "torch", "pytorch-lightning", "numpy")
+
+
+def host() -> str:
+    """Return the name of this machine."""
+    return socket.gethostname()
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(folder: Path) -> str:
+    """Return the commit of a folder under version control, marked if there are changes."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def provenance(here: Path) -> dict[str, str]:
+    """Collect what is needed to run a study again: `here` is the folder of its file."""
+    found = versions() | {
+        "host": host(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+    at = commit(here)
+    return found | ({"commit": at} if at else {})

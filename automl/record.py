@@ -1,0 +1,298 @@
+"""The record of a study: trials, attempts, reports and points in tables beside Optuna's own."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from automl.env import mask
+from automl.errors import StorageError
+from automl.events import Outcome, Reported
+from automl.history import Attempt, History, Report, Trial
+from automl.outcomes import from_json, to_json
+from automl.space import Space, Value
+from automl.storage import open_engine
+from automl.study import Study
+
+VERSION = 1
+TABLES = sa.MetaData()
+STUDIES = sa.Table(
+    "automl_study",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), unique=True, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("provenance", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+)
+TRIALS = sa.Table(
+    "automl_trial",
+    TABLES,
+    sa.Column("study", sa.ForeignKey("automl_study.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("params", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("optuna", sa.Integer),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("told", sa.Boolean, nullable=False, default=False),
+    sa.Column("outcome", sa.Text),
+)
+ATTEMPTS = sa.Table(
+    "automl_attempt",
+    TABLES,
+    sa.Column("study", sa.ForeignKey("automl_study.id"), primary_key=True),
+    sa.Column("trial", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),
+    sa.Column("devices", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False, default=""),
+)
+REPORTS = sa.Table(
+    "automl_report",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study", sa.ForeignKey("automl_study.id"), index=True),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("step", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+)
+
+
+class Record:
+    """One study's part of the database; every write is one transaction.
+
+    Raises:
+        StorageError: the database cannot be opened, read or written.
+    """
+
+    def __init__(self, url: str, name: str, folder: Path) -> None:
+        self.url = url
+        self.name = name
+        self.folder = folder
+        self.engine = open_engine(url)
+        with self.errors():
+            TABLES.create_all(self.engine)
+        self.id: int = -1
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what the database says into one line without secrets."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StorageError(f"database {mask(self.url)}: {said}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction."""
+        with self.errors(), self.engine.begin() as connection:
+            yield connection
+
+    def rows(self, query: Any) -> Sequence[sa.Row[Any]]:
+        """Read."""
+        with self.errors(), self.engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def find(self) -> sa.Row[Any] | None:
+        """Return the row of this study, or None if it is new."""
+        found = self.rows(sa.select(STUDIES).where(STUDIES.c.name == self.name))
+        if not found:
+            return None
+        if found[0].version != VERSION:
+            raise StorageError(
+                f"study {self.name!r} was written in format {found[0].version}, this automl reads "
+                f"{VERSION}; update automl, or choose another name"
+            )
+        self.id = found[0].id
+        return found[0]
+
+    def create(self, study: str, fingerprint: str, provenance: Mapping[str, str]) -> None:
+        """Add this study."""
+        with self.write() as connection:
+            made = connection.execute(
+                STUDIES.insert().values(
+                    name=self.name,
+                    version=VERSION,
+                    study=study,
+                    fingerprint=fingerprint,
+                    provenance=json.dumps(dict(provenance)),
+                    seconds=0.0,
+                )
+            )
+            self.id = made.inserted_primary_key[0]  # type: ignore[index]
+
+    def update(self, **columns: Any) -> None:
+        """Change columns of this study's row."""
+        with self.write() as connection:
+            connection.execute(STUDIES.update().where(STUDIES.c.id == self.id).values(**columns))
+
+    def start(self, trial: Trial, optuna: int | None, host: str, attempt: int = 0) -> None:
+        """Record that a trial, or a further attempt of it, is about to run."""
+        with self.write() as connection:
+            if attempt == 0:
+                connection.execute(TRIALS.insert().values(**self._trial(trial, optuna)))
+            else:
+                connection.execute(
+                    self._of(trial.number).values(state="running", attempt=attempt, outcome=None)
+                )
+            connection.execute(
+                ATTEMPTS.insert().values(
+                    study=self.id,
+                    trial=trial.number,
+                    number=attempt,
+                    started=time.time(),
+                    devices="[]",
+                    host=host,
+                    outcome="",
+                )
+            )
+
+    def _trial(self, trial: Trial, optuna: int | None) -> dict[str, Any]:
+        return {
+            "study": self.id,
+            "number": trial.number,
+            "state": trial.state,
+            "params": json.dumps(dict(trial.params)),
+            "origin": trial.origin,
+            "seed": trial.seed,
+            "optuna": optuna,
+            "attempt": 0,
+            "told": False,
+        }
+
+    def _of(self, number: int) -> sa.Update:
+        return TRIALS.update().where(TRIALS.c.study == self.id, TRIALS.c.number == number)
+
+    def placed(self, number: int, attempt: int, devices: Sequence[int]) -> None:
+        """Record on which devices an attempt runs."""
+        with self.write() as connection:
+            connection.execute(
+                self._attempt(number, attempt).values(devices=json.dumps(list(devices)))
+            )
+
+    def _attempt(self, number: int, attempt: int) -> sa.Update:
+        return ATTEMPTS.update().where(
+            ATTEMPTS.c.study == self.id, ATTEMPTS.c.trial == number, ATTEMPTS.c.number == attempt
+        )
+
+    def report(self, reports: Sequence[Reported]) -> None:
+        """Add reports, all in one transaction."""
+        rows = [
+            {
+                "study": self.id,
+                "trial": one.spec.number,
+                "attempt": one.spec.attempt,
+                "step": one.step,
+                "seconds": one.seconds,
+                "metrics": json.dumps(dict(one.metrics)),
+            }
+            for one in reports
+        ]
+        if rows:
+            with self.write() as connection:
+                connection.execute(REPORTS.insert(), rows)
+
+    def end(self, number: int, attempt: int, outcome: Outcome, state: str | None = None) -> None:
+        """Record how an attempt ended; this comes before Optuna is told."""
+        with self.write() as connection:
+            connection.execute(
+                self._of(number).values(
+                    state=state or outcome.state, outcome=json.dumps(to_json(outcome))
+                )
+            )
+            word = outcome.failure.kind if outcome.failure else outcome.state
+            connection.execute(
+                self._attempt(number, attempt).values(ended=time.time(), outcome=word)
+            )
+
+    def told(self, number: int) -> None:
+        """Record that Optuna has been told of a trial."""
+        with self.write() as connection:
+            connection.execute(self._of(number).values(told=True))
+
+    def untold(self) -> list[int]:
+        """Return the numbers of ended trials that Optuna has not been told of."""
+        query = sa.select(TRIALS.c.number).where(
+            TRIALS.c.study == self.id,
+            TRIALS.c.told.is_(False),
+            TRIALS.c.state.in_(("done", "stopped", "failed")),
+        )
+        return [row.number for row in self.rows(query.order_by(TRIALS.c.number))]
+
+    def optuna_number(self, number: int) -> int | None:
+        """Return the number that Optuna gave to a trial."""
+        query = sa.select(TRIALS.c.optuna).where(
+            TRIALS.c.study == self.id, TRIALS.c.number == number
+        )
+        return next((row.optuna for row in self.rows(query)), None)
+
+    def attempts(self, number: int) -> tuple[Attempt, ...]:
+        """Read the attempts of one trial."""
+        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.study == self.id, ATTEMPTS.c.trial == number)
+        return tuple(read_attempt(row) for row in self.rows(query.order_by(ATTEMPTS.c.number)))
+
+    def history(self, study: Study, space: Space) -> History:
+        """Read the whole study."""
+        found = self.find()
+        provenance = json.loads(found.provenance) if found else {}
+        return History(study, space, self.trials(), self.folder, provenance)
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Read every trial with its attempts and reports."""
+        attempts: dict[int, list[Attempt]] = {}
+        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.study == self.id)
+        for row in self.rows(query.order_by(ATTEMPTS.c.trial, ATTEMPTS.c.number)):
+            attempts.setdefault(row.trial, []).append(read_attempt(row))
+        reports: dict[int, list[Report]] = {}
+        query = sa.select(REPORTS).where(REPORTS.c.study == self.id)
+        for row in self.rows(query.order_by(REPORTS.c.id)):
+            report = Report(row.step, row.seconds, json.loads(row.metrics))
+            reports.setdefault(row.trial, []).append(report)
+        query = sa.select(TRIALS).where(TRIALS.c.study == self.id).order_by(TRIALS.c.number)
+        return tuple(
+            self._read(row, tuple(attempts.get(row.number, ())), tuple(reports.get(row.number, ())))
+            for row in self.rows(query)
+        )
+
+    def _read(self, row: Any, attempts: tuple[Attempt, ...], reports: tuple[Report, ...]) -> Trial:
+        outcome = from_json(json.loads(row.outcome)) if row.outcome else None
+        params: Mapping[str, Value] = json.loads(row.params)
+        done = outcome is not None and row.state == "done"
+        return Trial(
+            number=row.number,
+            state=row.state,
+            params=params,
+            origin=row.origin,
+            seed=row.seed,
+            folder=trial_folder(self.folder, row.number),
+            metrics=outcome.metrics if outcome and done else {},
+            points=outcome.points if outcome and done else (),
+            reports=reports,
+            attempts=attempts,
+            failure=outcome.failure if outcome else None,
+            artifact=outcome.artifact if outcome and done else None,
+        )
+
+
+def read_attempt(row: Any) -> Attempt:
+    """Make a record of a row."""
+    devices = tuple(f"cuda:{one}" for one in json.loads(row.devices)) or ("cpu",)
+    return Attempt(row.number, row.started, row.ended, devices, row.host, row.outcome)
+
+
+def trial_folder(home: Path, number: int) -> Path:
+    """Return the folder of a trial."""
+    return home / "trials" / f"{number:05d}"

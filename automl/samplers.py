@@ -1,0 +1,252 @@
+"""Optuna's samplers: chosen by name or rule, reseeded for each trial, kept off forbidden points."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
+from optuna.samplers._lazy_random_state import LazyRandomState
+from optuna.trial import FrozenTrial, TrialState
+
+from automl.errors import AutomlError
+from automl.instantiate import build
+from automl.space import Choice, Fixed, Float, Int, Parameter, Space, Value, option_text
+from automl.study import Component, Study
+from automl.suggest import did_you_mean_or_known
+
+NAMES = ("auto", "tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid")
+ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
+GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
+MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Say a parameter in Optuna's words."""
+    match parameter:
+        case Float(low, high, log, step):
+            return FloatDistribution(low, high, log=log, step=step)
+        case Int(low, high, log, step):
+            return IntDistribution(low, high, log=log, step=step or 1)
+        case Choice(options):
+            return CategoricalDistribution([encode(option) for option in options])
+        case Fixed(value):
+            return CategoricalDistribution([encode(value)])
+
+
+def encode(option: Value) -> Any:
+    """Write an option so that Optuna can store it: scalars as they are, others as JSON text."""
+    return option if isinstance(option, bool | int | float | str | None) else option_text(option)
+
+
+def decode(parameter: Parameter, value: Any) -> Value:
+    """Return the option that Optuna's value stands for."""
+    match parameter:
+        case Choice(options):
+            return next(option for option in options if _same(encode(option), value))
+        case Fixed(fixed):
+            return fixed
+    return value
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and left == right
+
+
+def choose(study: Study, space: Space) -> str:
+    """Return the name of the sampler that `auto` stands for.
+
+    TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, the
+    objectives are few and the trials too; for thousands of cheap trials only NSGA-II is cheap.
+    """
+    trials = study.budget.trials
+    if trials is not None and trials > MANY_TRIALS:
+        return "nsga2"
+    searched = [space[name] for name in space.searched()]
+    numeric = all(isinstance(one, Float | Int) for one in searched) and not space.conditional()
+    few = trials is not None and trials <= GP_TRIALS and len(study.objectives) <= 3
+    return "gp" if numeric and few else "tpe"
+
+
+def make(study: Study, space: Space) -> tuple[str, BaseSampler]:
+    """Build the sampler of a study; returns its name too.
+
+    Raises:
+        AutomlError: the name is not known, or the sampler cannot work on this study.
+    """
+    wanted = study.search.sampler
+    if isinstance(wanted, Component):
+        made = build(wanted.class_path, wanted.init_args)
+        if not isinstance(made, BaseSampler):
+            raise AutomlError(f"search.sampler: {wanted.class_path} is not an Optuna sampler")
+        return wanted.class_path, made
+    name = choose(study, space) if wanted == "auto" else wanted
+    if name not in NAMES:
+        raise AutomlError(
+            f"search.sampler: no sampler {name!r}{did_you_mean_or_known(name, NAMES)}"
+        )
+    return name, _named(name, study.search.seed, space)
+
+
+def _named(name: str, seed: int, space: Space) -> BaseSampler:  # noqa: PLR0911 - a table
+    samplers = optuna.samplers
+    match name:
+        case "nsga2":
+            return samplers.NSGAIISampler(seed=seed, population_size=20)
+        case "nsga3":
+            return samplers.NSGAIIISampler(seed=seed, population_size=20)
+        case "gp":
+            return samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+        case "qmc":
+            return samplers.QMCSampler(
+                seed=seed,
+                scramble=True,
+                warn_asynchronous_seeding=False,
+                warn_independent_sampling=False,
+            )
+        case "grid":
+            return samplers.GridSampler(grid(space), seed=seed)
+    return samplers.TPESampler(seed=seed, multivariate=True, group=space.conditional())
+
+
+def grid(space: Space) -> dict[str, list[Any]]:
+    """Return the values of each parameter on the grid.
+
+    Raises:
+        AutomlError: a parameter has no grid: a float without a step, or a condition.
+    """
+    found: dict[str, list[Any]] = {}
+    for name in space.searched():
+        match space[name]:
+            case Choice(options):
+                found[name] = [encode(option) for option in options]
+            case Int(low, high, _, step):
+                found[name] = list(range(low, high + 1, step or 1))
+            case Float(low, high, _, step) if step is not None:
+                found[name] = [low + step * k for k in range(round((high - low) / step) + 1)]
+            case _:
+                raise AutomlError(f"search.sampler: a grid needs a step for {name}; or use random")
+    return found
+
+
+class Reseeded(BaseSampler):
+    """A sampler that starts each trial from (seed of the study, number of the trial).
+
+    So a study that was cut and goes on proposes what the uncut one would. It draws again when a
+    point is forbidden, and proposes `given` instead of drawing when that is set.
+    """
+
+    def __init__(self, inner: BaseSampler, space: Space, seed: int) -> None:
+        self.inner = inner
+        self.space = space
+        self.seed = seed
+        self.number = 0
+        self.given: Mapping[str, Value] | None = None
+
+    def reseed_rng(self) -> None:
+        """Do nothing: each trial is seeded anyway."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the whole space: all parameters of a point are proposed together."""
+        del study, trial
+        return {name: distribution(self.space[name]) for name in self.space.searched()}
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """Draw points until one is not forbidden."""
+        if self.given is not None:
+            return {name: encode(self.given[name]) for name in search_space if name in self.given}
+        for attempt in range(ROUNDS):
+            reseed(self.inner, (self.seed, self.number, attempt))
+            params = self._draw(study, trial, search_space)
+            if self.space.forbidden(params) is None:
+                return {name: encode(params[name]) for name in search_space if name in params}
+        raise AutomlError(f"forbid: {ROUNDS} proposals in a row were forbidden; allow more")
+
+    def _draw(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Value]:
+        relative = self.inner.infer_relative_search_space(study, trial)
+        drawn = self.inner.sample_relative(study, trial, relative)
+        params: dict[str, Value] = {}
+        for name in self.space.order():
+            parameter = self.space[name]
+            if not self.space.active(name, params):
+                continue
+            if isinstance(parameter, Fixed):
+                params[name] = parameter.value
+            elif name in drawn and search_space[name]._contains(  # noqa: SLF001 - no public check
+                search_space[name].to_internal_repr(drawn[name])
+            ):
+                params[name] = decode(parameter, drawn[name])
+            elif search_space[name].single():
+                params[name] = parameter.middle()
+            else:
+                value = self.inner.sample_independent(study, trial, name, search_space[name])
+                params[name] = decode(parameter, value)
+        return params
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Leave a parameter that was not proposed to the inner sampler."""
+        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Pass on."""
+        reseed(self.inner, (self.seed, self.number))
+        self.inner.before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any
+    ) -> None:
+        """Pass on."""
+        self.inner.after_trial(study, trial, state, values)
+
+
+def reseed(sampler: BaseSampler, seed: tuple[int, ...]) -> None:
+    """Seed every random state inside a sampler, and drop what it has fitted so far."""
+    for index, state in enumerate(states(sampler, set())):
+        word = np.random.SeedSequence([*seed, index]).generate_state(1)[0]
+        state.rng.seed(int(word))
+    for inner in samplers_in(sampler):
+        if hasattr(inner, "_gprs_cache_list"):
+            inner._gprs_cache_list = None  # noqa: SLF001 - a warm start of the fit is not repeatable
+
+
+def states(thing: Any, seen: set[int]) -> Iterator[LazyRandomState]:
+    """Find the random states that an object of Optuna holds, in the order of its attributes."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, LazyRandomState):
+        yield thing
+    elif type(thing).__module__.startswith("optuna.samplers") and hasattr(thing, "__dict__"):
+        for value in vars(thing).values():
+            yield from states(value, seen)
+
+
+def samplers_in(sampler: BaseSampler) -> Iterator[BaseSampler]:
+    """Yield a sampler and those that it leaves work to."""
+    yield sampler
+    for value in vars(sampler).values():
+        if isinstance(value, BaseSampler):
+            yield from samplers_in(value)

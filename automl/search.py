@@ -1,0 +1,217 @@
+"""The loop of a study: submit jobs, listen to them, stop them in time."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from automl.errors import AutomlError
+from automl.events import Asked, Ended, Engine, Event, Outcome, Reported, Started
+from automl.files import write_json
+from automl.history import Failure, History, Trial
+from automl.job import JobSpec
+from automl.mapping import specs
+from automl.space import Fixed, Value
+from automl.trials import Trials, seed_of
+
+TICK = 0.5  # seconds between two looks at clocks and signals
+PREPARED = "prepared.json"
+
+Watch = Callable[["Search"], None]
+
+
+class Search:
+    """One run of a study.
+
+    Args:
+        trials: the study's trials, so far and to come.
+        engine: where jobs run.
+        watch: called after every change, for a live view.
+    """
+
+    def __init__(self, trials: Trials, engine: Engine, watch: Watch) -> None:
+        self.trials = trials
+        self.study = trials.study
+        self.engine = engine
+        self.watch = watch
+        self.running: dict[str, JobSpec] = {}
+        self.since: dict[str, float] = {}  # when each running job started, by its key
+        self.late: set[str] = set()
+        self.maps: dict[str, list[JobSpec]] = {}
+        self.interrupts = 0
+        self.before = 0.0  # seconds that earlier runs took
+        self.began = time.monotonic()
+
+    def run(self) -> History:
+        """Run until the budget is spent; what an earlier run left unfinished comes first.
+
+        Raises:
+            AutomlError: a broken contract, too many failures in a row, or nothing but failures.
+            KeyboardInterrupt: the user interrupted; the record is whole and the study goes on
+                when it is run again.
+        """
+        record = self.trials.record
+        found = record.find()
+        self.before = found.seconds if found else 0.0
+        with self.signals():
+            try:
+                self.trials.recover()
+                self.prepare()
+                self.loop(self.more)
+            finally:
+                self.trials.flush()
+                self.engine.close()
+                record.update(seconds=self.seconds())
+        error = self.trials.broken or (None if self.interrupts else self.trials.all_failed())
+        if error is not None:
+            raise error
+        if self.interrupts:
+            raise KeyboardInterrupt
+        return record.history(self.study, self.trials.plan.space)
+
+    def loop(self, more: Callable[[], JobSpec | None]) -> None:
+        """Keep every device busy until there is nothing more to do."""
+        while True:
+            self.fill(more)
+            if not self.running:
+                return
+            self.engine.poll(self.handle, TICK)
+            self.trials.flush()
+            self.clocks()
+            self.watch(self)
+
+    def fill(self, more: Callable[[], JobSpec | None]) -> None:
+        """Start jobs while there are devices for them."""
+        while not self.interrupts and self.trials.broken is None and self.engine.capacity() > 0:
+            spec = more()
+            if spec is None:
+                return
+            self.running[spec.key] = spec
+            self.engine.submit(spec)
+
+    def more(self) -> JobSpec | None:
+        """Return the next attempt to run, or None when the budget is spent."""
+        return self.trials.more() if self.trials.again or self.left() else None
+
+    def left(self) -> bool:
+        """Say whether the budget allows a new trial."""
+        budget = self.study.budget
+        if budget.trials is not None and len(self.trials.all) >= budget.trials:
+            return False
+        if budget.time is not None and self.seconds() >= budget.time:
+            return False
+        return budget.gpu_hours is None or self.gpu_hours() < budget.gpu_hours
+
+    def seconds(self) -> float:
+        """Return the seconds that all runs of the study took together."""
+        return self.before + time.monotonic() - self.began
+
+    def gpu_hours(self) -> float:
+        """Return the hours times GPUs that attempts took, those that run now included."""
+        spent = sum(trial.seconds for trial in self.trials.all.values())
+        spent += sum(time.monotonic() - since for since in self.since.values())
+        return spent * self.study.resources.gpus / 3600
+
+    def handle(self, event: Event) -> None:
+        """Take in what a job told."""
+        match event:
+            case Started(spec):
+                self.since[spec.key] = time.monotonic()
+                if spec.kind == "trial" and spec.devices:
+                    self.trials.record.placed(spec.number, spec.attempt, spec.devices)
+            case Reported(spec) if spec.kind == "trial":
+                self.trials.report(event)
+            case Asked(spec, function, items, folder):
+                self.maps[spec.key] = specs(spec, function, items, folder)
+                self.mapped()
+            case Ended(spec, outcome):
+                self.ended(spec, outcome)
+
+    def ended(self, spec: JobSpec, outcome: Outcome) -> None:
+        """Take in the end of a job's process."""
+        self.running.pop(spec.key, None)
+        self.since.pop(spec.key, None)
+        if spec.key in self.late:
+            self.late.discard(spec.key)
+            limit = self.study.budget.trial_time
+            outcome = Outcome("failed", failure=Failure("timeout", f"took longer than {limit} s"))
+        if spec.kind == "trial" and outcome.state == "stopped" and self.interrupts:
+            self.trials.put_back(spec, outcome)
+        elif spec.kind == "trial":
+            self.trials.end(spec, outcome)
+        else:
+            self.helped(spec, outcome)
+
+    def helped(self, spec: JobSpec, outcome: Outcome) -> None:
+        """Take in the end of a job that is no trial; if it failed, so does the study."""
+        if outcome.state in {"failed", "broken"} and self.trials.broken is None:
+            said = outcome.failure.message if outcome.failure else outcome.message
+            name = f"item {spec.number} of {spec.task[0]}" if spec.task else spec.kind
+            self.trials.broken = AutomlError(f"{name} failed: {said}; log in {spec.folder}")
+            for key in self.running:
+                self.engine.tell(key, "kill")
+        self.mapped()
+
+    def prepare(self) -> None:
+        """Let plugins make what trials share, once a study."""
+        shared = self.trials.home / "shared"
+        done = shared / PREPARED
+        if not self.trials.plan.plugins.implement("prepare") or done.exists():
+            return
+        blank = Trial(0, "waiting", {}, "", seed_of(self.study.search.seed, -1), shared)
+        spec = replace(self.trials.spec(blank, 0), kind="prepare", params=self.fixed())
+        todo = [spec]
+        self.loop(lambda: todo.pop() if todo else self.next_task())
+        if self.trials.broken is None and not self.interrupts:
+            write_json(done, {"seed": spec.seed})
+
+    def fixed(self) -> dict[str, Value]:
+        """Return the parameters that are the same in every trial."""
+        space = self.trials.plan.space
+        return {name: one.value for name, one in space.items() if isinstance(one, Fixed)}
+
+    def next_task(self) -> JobSpec | None:
+        """Return the next item of a map."""
+        return next((todo.pop(0) for todo in self.maps.values() if todo), None)
+
+    def mapped(self) -> None:
+        """Tell the job that maps that all items are done, if they are."""
+        busy = any(spec.kind == "task" for spec in self.running.values())
+        for key, todo in list(self.maps.items()):
+            if not todo and not busy:
+                del self.maps[key]
+                self.engine.tell(key, "mapped")
+
+    def clocks(self) -> None:
+        """Kill what takes too long; ask all to stop after an interrupt."""
+        limit = self.study.budget.trial_time
+        for key, since in list(self.since.items()):
+            if limit is not None and key.startswith("trial") and time.monotonic() - since > limit:
+                self.late.add(key)
+                self.engine.tell(key, "kill")
+            elif self.interrupts:
+                self.engine.tell(key, "stop")
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Count interrupts: the first ends the study cleanly, the second at once."""
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            self.interrupts += 1
+            if self.interrupts > 1:
+                raise KeyboardInterrupt
+
+        before = {}
+        try:
+            for one in (signal.SIGINT, signal.SIGTERM):
+                before[one] = signal.signal(one, on_signal)
+        except ValueError:  # not in the main thread, as in a notebook's server
+            before = {}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)

@@ -1,0 +1,195 @@
+"""The workshop of a job: build, train and validate models with Lightning."""
+
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from automl.callbacks import Reporter, Saver, scalars
+from automl.checkpoints import Checkpoints
+from automl.errors import AutomlError
+from automl.files import write_with
+from automl.instantiate import build
+from automl.job import Job
+from automl.plugins import Plugins
+from automl.settings import Settings
+from automl.study import Component, Study
+
+OURS = ("accelerator", "devices", "default_root_dir")  # set by the engine, not by a study
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+
+
+class Lightning:
+    """Builds a study's model and data with one trial's settings, and trains with Lightning."""
+
+    def __init__(
+        self, study: Study, settings: Settings, plugins: Plugins, measured: frozenset[str]
+    ) -> None:
+        self.study = study
+        self.settings = settings
+        self.plugins = plugins
+        self.measured = measured
+        for name in ("pytorch_lightning", "lightning.pytorch"):
+            logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.ERROR)
+
+    def model(self, job: Job | None, changes: Mapping[str, Any]) -> Any:
+        """Build the model; the same seed gives the same weights."""
+        if job is not None:
+            pl.seed_everything(job.seed, workers=True, verbose=False)
+        model = made(self.study.model, {**self.settings.model, **changes})
+        if "LightningModule" not in {base.__name__ for base in type(model).__mro__}:
+            raise AutomlError(f"model: {self.study.model.class_path} is not a LightningModule")
+        return model
+
+    def data(self, job: Job | None, changes: Mapping[str, Any]) -> Any:
+        """Build the data, or return None if the study names none."""
+        del job
+        if self.study.data is None:
+            return None
+        return made(self.study.data, {**self.settings.data, **changes})
+
+    def fit(self, job: Job, model: Any, phase: str, options: Mapping[str, Any]) -> dict[str, float]:
+        """Train, go on from a checkpoint of this phase, or load the end of it."""
+        if job.stopped:
+            return {}
+        checkpoints = Checkpoints(job.folder / "checkpoints" / phase)
+        last = checkpoints.last()
+        if checkpoints.finished is not None and last is not None:
+            state = torch.load(last, map_location="cpu", weights_only=True)
+            model.load_state_dict(state["state_dict"])
+            return dict(checkpoints.finished)
+        trainer = self.trainer(job, model, checkpoints, options)
+        resume = None if last is None else str(last)
+        trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
+        metrics = scalars(trainer.callback_metrics)
+        if not job.stopped:
+            checkpoints.finish(metrics)
+        return metrics
+
+    def trainer(
+        self, job: Job, model: Any, checkpoints: Checkpoints, options: Mapping[str, Any]
+    ) -> Any:
+        """Make the Trainer of a fit, with the job's callbacks and our own."""
+        given = {**job.trainer, **options}
+        unit = self.study.fidelity.unit if self.study.fidelity else "epoch"
+        watched = frozenset(self.study.objectives) | frozenset(self.study.constraints)
+        callbacks = [*job.callbacks, *options.get("callbacks", [])]
+        callbacks += [Reporter(job.line, unit, watched), Saver(checkpoints)]
+        given["callbacks"] = callbacks
+        return tree(model, job.data).Trainer(**self.arguments(job, given))
+
+    def arguments(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return Trainer arguments: ours where the study has none.
+
+        Raises:
+            AutomlError: the study gives no end of training, or what the engine sets.
+        """
+        fidelity = self.study.fidelity
+        arguments = QUIET | dict(given)
+        if fidelity and fidelity.max and fidelity.unit in {"epoch", "step"}:
+            arguments.setdefault(f"max_{fidelity.unit}s", int(fidelity.max))
+        if not {"max_epochs", "max_steps", "max_time"} & arguments.keys():
+            raise AutomlError("trainer: give max_epochs or max_steps, or training never ends")
+        accelerator = {"accelerator": "gpu" if job.device == "cuda" else "cpu"}
+        devices = torch.cuda.device_count() if job.device == "cuda" else 1
+        ours = {"devices": devices, "default_root_dir": str(job.folder)}
+        # without one of its own, Lightning would add a callback that saves every epoch
+        saves = any(isinstance(one, Checkpoint) for one in given.get("callbacks", ()))
+        return arguments | accelerator | ours | {"enable_checkpointing": saves}
+
+    def validate(self, job: Job, model: Any) -> dict[str, float]:
+        """Run the validation loop once; a model without one has no metrics."""
+        trainer = tree(model, job.data).Trainer(
+            **self.arguments(job, {**job.trainer, "callbacks": list(job.callbacks)})
+        )
+        results = trainer.validate(model, datamodule=job.data, verbose=False)
+        return scalars({name: value for one in results for name, value in one.items()})
+
+    def measure(self, job: Job, model: Any) -> dict[str, float]:
+        """Validate a model, measure the costs that the study names, and ask the plugins."""
+        was, job.model = job.model, model
+        try:
+            metrics = self.validate(job, model) | self.costs(job, model)
+            for _, found in self.plugins.call("measure", job=job):
+                metrics |= scalars(found)
+        finally:
+            job.model = was
+        return metrics
+
+    def costs(self, job: Job, model: Any) -> dict[str, float]:
+        """Measure the costs that the study names."""
+        from automl.costs import measure_costs
+
+        names = sorted(self.measured)
+        return measure_costs(model, example(model, job.data), names, job.device) if names else {}
+
+    def results(self, folder: Path, count: int) -> list[Any]:
+        """Read the results of a map."""
+        return [torch.load(folder / f"{index}.pt", weights_only=True) for index in range(count)]
+
+
+def made(component: Component, init_args: Mapping[str, Any]) -> Any:
+    """Build a component of the study."""
+    return build(component.class_path, init_args)
+
+
+def tree(model: Any, data: Any) -> ModuleType:
+    """Return the Lightning that a model was written for; there are two trees of classes.
+
+    Raises:
+        AutomlError: the data module was written for the other one.
+    """
+    mine, theirs = lightning_name(model), lightning_name(data)
+    if data is not None and mine != theirs:
+        raise AutomlError(
+            f"the model is written for {mine}, the data for {theirs}; use one of them"
+        )
+    if mine == "lightning.pytorch":
+        import lightning.pytorch as other  # type: ignore[import-not-found,unused-ignore]
+
+        return other  # type: ignore[no-any-return,unused-ignore]
+    return pl
+
+
+def lightning_name(thing: Any) -> str:
+    """Return `lightning.pytorch` or `pytorch_lightning`, by the bases of a model or data module."""
+    modules = [base.__module__ for base in type(thing).__mro__]
+    other = any(name.startswith("lightning.pytorch") for name in modules)
+    return "lightning.pytorch" if other else "pytorch_lightning"
+
+
+def example(model: Any, data: Any) -> Any:
+    """Return an input of the model: its `example_input_array`, or the first batch's inputs."""
+    given = getattr(model, "example_input_array", None)
+    if given is not None:
+        return given
+    source = model if data is None else data
+    if data is not None:
+        data.setup("validate")
+    loader = source.val_dataloader()
+    batch = next(iter(loader[0] if isinstance(loader, list) else loader))
+    return batch[0] if isinstance(batch, list | tuple) else batch
+
+
+def save_model(model: Any, path: Path, init_args: Mapping[str, Any]) -> None:
+    """Write the weights so that `type(model).load_from_checkpoint(path)` reads them."""
+    plain = {
+        name: v for name, v in init_args.items() if isinstance(v, bool | int | float | str | None)
+    }
+    content = {
+        "state_dict": model.state_dict(),
+        "hyper_parameters": plain,
+        "pytorch-lightning_version": version("pytorch-lightning"),
+    }
+    write_with(path, lambda temporary: torch.save(content, temporary))

@@ -1,0 +1,222 @@
+"""The trials of a running study, kept in step in memory, in the record and in Optuna."""
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from automl.errors import AutomlError
+from automl.events import Outcome, Reported
+from automl.files import read_json
+from automl.history import Failure, Report, State, Trial
+from automl.job import JobSpec
+from automl.optimizer import Optimizer
+from automl.outcomes import from_json
+from automl.planning import Plan
+from automl.provenance import host
+from automl.record import Record, trial_folder
+from automl.space import Value
+from automl.study import Retry
+
+LAST_LINES = 30  # of a log, shown when a study gives up
+RESULT = "result.json"  # what a trial's process leaves before it says that it has ended
+
+
+class Trials:
+    """Proposes trials and takes in how they end; the record is written first, then Optuna told.
+
+    Attributes:
+        broken: why the study must end, if it must.
+        again: attempts that come before new trials.
+    """
+
+    def __init__(self, plan: Plan, record: Record, optimizer: Optimizer) -> None:
+        self.plan = plan
+        self.study = plan.study
+        self.record = record
+        self.optimizer = optimizer
+        self.home = record.folder
+        self.all: dict[int, Trial] = {trial.number: trial for trial in record.trials()}
+        self.again: deque[JobSpec] = deque()
+        self.reports: list[Reported] = []
+        self.failures = 0
+        self.broken: AutomlError | None = None
+
+    def more(self) -> JobSpec:
+        """Return the next attempt to run: one that was cut, else a new trial."""
+        if not self.again:
+            return self.propose()
+        spec = self.again.popleft()
+        trial = replace(self.all[spec.number], state="running")
+        self.record.start(trial, None, host(), spec.attempt)
+        self.all[spec.number] = trial
+        return spec
+
+    def propose(self) -> JobSpec:
+        """Ask for a point, record it, and make the job that tries it."""
+        number = len(self.all)
+        given, origin = self.given(number)
+        proposal = self.optimizer.ask(number, given)
+        seed = seed_of(self.study.search.seed, number)
+        folder = trial_folder(self.home, number)
+        trial = Trial(number, "running", proposal.params, origin, seed, folder)
+        self.record.start(trial, proposal.optuna, host())
+        self.all[number] = trial
+        return self.spec(trial, 0)
+
+    def given(self, number: int) -> tuple[dict[str, Value] | None, str]:
+        """Return the point that trial `number` must take, if any, and who proposes it."""
+        if number == 0:
+            return self.plan.space.default(), "default"
+        enqueued = self.study.search.enqueue
+        if number <= len(enqueued):
+            return self.plan.space.completed(enqueued[number - 1]), "enqueued"
+        return None, self.optimizer.name
+
+    def spec(self, trial: Trial, attempt: int) -> JobSpec:
+        """Make the job of one attempt of a trial."""
+        return JobSpec(
+            study=self.study,
+            kind="trial",
+            number=trial.number,
+            attempt=attempt,
+            params=trial.params,
+            seed=trial.seed,
+            folder=trial.folder,
+            shared=self.home / "shared",
+            here=self.plan.here,
+        )
+
+    def report(self, event: Reported) -> None:
+        """Keep a report; `flush` writes it."""
+        self.reports.append(event)
+        trial = self.all[event.spec.number]
+        report = Report(event.step, event.seconds, event.metrics)
+        self.all[trial.number] = replace(trial, reports=(*trial.reports, report))
+
+    def flush(self) -> None:
+        """Write the reports that have come in, all in one transaction."""
+        self.record.report(self.reports)
+        self.reports = []
+
+    def put_back(self, spec: JobSpec, outcome: Outcome) -> None:
+        """Record that an attempt has ended and that another one is to come."""
+        self.flush()
+        self.record.end(spec.number, spec.attempt, outcome, state="waiting")
+        self.remember(spec.number, outcome, "waiting")
+
+    def end(self, spec: JobSpec, outcome: Outcome) -> None:
+        """Record how a trial ended, then tell Optuna, or have it run again."""
+        if outcome.state == "broken":
+            self.broken = self.broken or AutomlError(outcome.message)
+            outcome = replace(outcome, state="failed")
+        policy = self.policy(outcome.failure if outcome.state == "failed" else None)
+        if isinstance(policy, Retry) and spec.attempt < policy.retry:
+            self.put_back(spec, outcome)
+            self.again.append(replace(spec, attempt=spec.attempt + 1, devices=()))
+            return
+        self.flush()
+        self.record.end(spec.number, spec.attempt, outcome)
+        self.remember(spec.number, outcome, outcome.state)
+        self.tell(self.all[spec.number])
+        self.count(self.all[spec.number], stop=policy == "stop")
+
+    def policy(self, failure: Failure | None) -> Any:
+        """Return what the study says about a failure; None if there is none."""
+        return None if failure is None else getattr(self.study.on_failure, failure.kind)
+
+    def remember(self, number: int, outcome: Outcome, state: Any) -> None:
+        """Keep the end of a trial at hand, as the record has it."""
+        done = state == "done"
+        self.all[number] = replace(
+            self.all[number],
+            state=state,
+            metrics=outcome.metrics if done else {},
+            points=outcome.points if done else (),
+            failure=outcome.failure,
+            artifact=outcome.artifact if done else None,
+            attempts=self.record.attempts(number),
+        )
+
+    def tell(self, trial: Trial) -> None:
+        """Tell Optuna how a trial ended; telling it twice does no harm."""
+        proposal = self.record.optuna_number(trial.number)
+        if proposal is None:
+            return
+        if trial.state == "done":
+            self.optimizer.tell_done(proposal, trial.metrics)
+            known = self.optimizer.points_of(trial.number) if trial.points else set()
+            new = [point for point in trial.points if point.name not in known]
+            self.optimizer.add(trial, [point for point in new if self.complete(point.metrics)])
+        elif trial.state == "stopped":
+            self.optimizer.tell_stopped(proposal)
+        else:
+            self.optimizer.tell_failed(proposal, learn=self.policy(trial.failure) == "learn")
+        self.record.told(trial.number)
+
+    def complete(self, metrics: Mapping[str, float]) -> bool:
+        """Say whether every objective and constraint has a finite value."""
+        names = {*self.study.objectives, *self.study.constraints}
+        return all(np.isfinite(metrics.get(name, np.nan)) for name in names)
+
+    def count(self, trial: Trial, *, stop: bool) -> None:
+        """Count failures in a row, and end the study when there are too many."""
+        self.failures = self.failures + 1 if trial.state == "failed" else 0
+        if self.broken is not None:
+            return
+        if stop:
+            self.broken = AutomlError(f"on_failure: stop: {words(trial)}")
+        elif self.failures >= self.study.on_failure.give_up_after:
+            log = tail(trial, LAST_LINES)
+            self.broken = AutomlError(
+                f"{self.failures} trials failed in a row, the last with {words(trial)}\n{log}"
+            )
+
+    def all_failed(self) -> AutomlError | None:
+        """Return an error if there are trials and every one has failed."""
+        states: set[State] = {trial.state for trial in self.all.values()}
+        if states != {"failed"}:
+            return None
+        last = self.all[max(self.all)]
+        return AutomlError(f"all {len(self.all)} trials failed, the last with {words(last)}")
+
+    def recover(self) -> None:
+        """Finish what an earlier run left: results not told, attempts that were cut."""
+        for number in self.record.untold():
+            self.tell(self.all[number])
+        for trial in list(self.all.values()):
+            if trial.state not in {"running", "waiting"}:
+                continue
+            attempt = trial.attempts[-1].number
+            spec = self.spec(trial, attempt)
+            result = read_json(trial.folder / RESULT)
+            if trial.state == "waiting":
+                self.again.append(replace(spec, attempt=attempt + 1))
+            elif result and result.get("attempt") == attempt:
+                self.end(spec, from_json(result))
+            else:
+                lost = Failure("lost", "the driver was gone before the trial ended")
+                self.end(spec, Outcome("failed", failure=lost))
+
+
+def seed_of(study_seed: int, number: int) -> int:
+    """Derive a trial's seed from the study's and its number, so that others stay as they are."""
+    text = f"{study_seed}:{number}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def words(trial: Trial) -> str:
+    """Say how a trial failed, with which parameters, and where its log is."""
+    said = trial.failure.message if trial.failure else "no reason"
+    return f"{said}; trial {trial.number}, parameters {dict(trial.params)}, log in {trial.folder}"
+
+
+def tail(trial: Trial, lines: int) -> str:
+    """Return the last lines of a trial's log."""
+    log = trial.folder / "log.txt"
+    if not log.is_file():
+        return ""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
