@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from automl_pruning.allocate import Layers, shares
-from automl_pruning.curves import Probe, write
+from automl_pruning.curves import Metric, Probe, write
 from automl_pruning.masks import apply, make_masks
 
 THRESHOLD = 0.8  # rank correlation below which the sum is not to be trusted
@@ -60,7 +60,7 @@ class Additivity:
 
 
 def additivity(
-    model: nn.Module, layers: Layers, eye: Probe, count: int = 16, seed: int = 0
+    model: nn.Module, layers: Layers, eye: Probe, metric: Metric = "mse", count: int = 16
 ) -> Additivity:
     """Measure random allocations; the model's weights are put back bit by bit.
 
@@ -68,10 +68,10 @@ def additivity(
         model: whose curves `layers` holds.
         layers: with curves.
         eye: what the curves were measured with.
+        metric: of those curves.
         count: of allocations, log-uniform in density.
-        seed: of their choice.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     lowest = max(layers.least_density(), 0.02)
     highest = float(layers.most.sum() / layers.sizes.sum())
     rows = []
@@ -80,13 +80,13 @@ def additivity(
         tilt = layers.most.astype(np.float64) * np.exp(rng.normal(0.0, 1.0, len(layers.units)))
         keep = shares(tilt, layers.least, layers.most, layers.total(density))
         predicted = sum(float(c.at(np.array(k))) for c, k in zip(layers.curves, keep, strict=True))
-        rows.append((density, predicted, joint_distortion(model, layers, keep, eye)))
+        rows.append((density, predicted, joint_distortion(model, layers, keep, eye)[metric]))
     return Additivity(*np.array(rows).T)
 
 
 def joint_distortion(
     model: nn.Module, layers: Layers, keep: Sequence[int] | NDArray[np.int64], eye: Probe
-) -> float:
+) -> dict[Metric, float]:
     """Return the distortion with all units pruned; the weights are put back."""
     parameters = dict(model.named_parameters())
     names = [name for unit in layers.units for name in unit.weights]

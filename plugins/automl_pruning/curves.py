@@ -32,6 +32,8 @@ from automl_pruning.repair import Moments, dense_moments, repaired_call
 from automl_pruning.units import Unit, flat, parts
 
 Metric: TypeAlias = Literal["mse", "kl", "max"]
+METRICS: tuple[Metric, ...] = ("mse", "kl", "max")
+KINDS = ("keep", "distortion")
 SPARSEST = 0.002  # the sparsest density of the grid
 HOPELESS = 2.0  # a curve ends where distortion exceeds this multiple of the outputs' energy
 
@@ -48,6 +50,9 @@ class Curve:
         return np.interp(keep, self.keep[::-1], self.distortion[::-1])
 
 
+Curves: TypeAlias = dict[Metric, tuple[Curve, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What distortions are measured with: frozen inputs, and the outputs to compare with.
@@ -56,35 +61,39 @@ class Probe:
         inputs: calibration samples, from training data.
         outputs: the dense model's.
         dense: the moments to repair to; None without repair.
-        metric: of distortion.
     """
 
     inputs: Inputs
     outputs: Tensor
     dense: Mapping[str, Moments] | None
-    metric: Metric
 
-    def distortion(self, model: nn.Module) -> float:
-        """Return how far the model's outputs are from the dense ones."""
-        return distance(self.outputs, respond(model, self.inputs, self.dense), self.metric)
+    def distortion(self, model: nn.Module) -> dict[Metric, float]:
+        """Return how far the model's outputs are from the dense ones, by every metric."""
+        outputs = respond(model, self.inputs, self.dense)
+        return {metric: distance(self.outputs, outputs, metric) for metric in METRICS}
+
+    @property
+    def limit(self) -> float:
+        """Mean squared error beyond which a curve says nothing more."""
+        return HOPELESS * float(self.outputs.double().square().mean())
 
 
-def probe(model: nn.Module, inputs: Inputs, metric: Metric, *, repair: bool) -> Probe:
+def probe(model: nn.Module, inputs: Inputs, *, repair: bool) -> Probe:
     """Record the dense model's outputs on calibration inputs."""
     dense = dense_moments(model, inputs) if repair else None
-    return Probe(inputs, respond(model, inputs, dense), dense, metric)
+    return Probe(inputs, respond(model, inputs, dense), dense)
 
 
 def respond(model: nn.Module, inputs: Inputs, dense: Mapping[str, Moments] | None) -> Tensor:
     """Return the model's outputs in evaluation, repaired if there are moments to repair to."""
     if dense is not None:
-        return repaired_call(model, inputs, dict(dense))
+        return repaired_call(model, inputs, dense)
     with still(model), torch.no_grad():
         return call(model, inputs)
 
 
 def distance(dense: Tensor, pruned: Tensor, metric: Metric) -> float:
-    """Return the distortion between two outputs (N, ..., C); infinite ones are at distance inf."""
+    """Return the distortion between two outputs (N, ..., C); outputs not finite are at infinity."""
     dense, pruned = dense.double(), pruned.double()
     if not torch.isfinite(pruned).all():
         return math.inf
@@ -93,14 +102,6 @@ def distance(dense: Tensor, pruned: Tensor, metric: Metric) -> float:
         return max(0.0, float((logs.exp() * (logs - theirs)).sum(-1).mean()))
     errors = (dense - pruned).square().flatten(1).mean(1)
     return float(errors.max() if metric == "max" else errors.mean())
-
-
-def ceiling(outputs: Tensor, metric: Metric) -> float:
-    """Return the distortion beyond which a curve says nothing more."""
-    if metric == "kl":
-        return math.inf
-    energies = outputs.double().square().flatten(1).mean(1)
-    return HOPELESS * float(energies.max() if metric == "max" else energies.mean())
 
 
 def keep_grid(unit: Unit, most: int, points: int) -> NDArray[np.int64]:
@@ -116,7 +117,7 @@ def measure(
     scores: Sequence[Tensor],
     eye: Probe,
     points: int = 24,
-) -> list[Curve]:
+) -> Curves:
     """Measure the curve of each unit; every weight is put back bit by bit.
 
     Args:
@@ -125,32 +126,51 @@ def measure(
         scores: L vectors (size,) of importances.
         eye: what to measure with.
         points: of each curve; one forward pass each but the first.
+
+    Returns:
+        L curves for each metric, from the same passes.
+    """
+    found = [
+        measure_unit(model, unit, order(score), eye, points)
+        for unit, score in zip(units, scores, strict=True)
+    ]
+    return {metric: tuple(curves[metric] for curves in found) for metric in METRICS}
+
+
+def measure_unit(
+    model: nn.Module, unit: Unit, places: Tensor, eye: Probe, points: int
+) -> dict[Metric, Curve]:
+    """Measure the curve of one unit; where it is hopeless it ends, level.
+
+    Args:
+        model: its weights are put back.
+        unit: what to prune.
+        places: (size,) of each weight in the order of importance.
+        eye: what to measure with.
+        points: of the curve.
     """
     parameters = dict(model.named_parameters())
-    limit = ceiling(eye.outputs, eye.metric)
-    curves = []
-    for unit, score in zip(units, scores, strict=True):
-        weights = {name: parameters[name].detach().clone() for name in unit.weights}
-        grid = keep_grid(unit, int(torch.count_nonzero(flat(weights, unit))), points)
-        places, distortions = order(score), [0.0]
-        try:
-            for keep in grid[1:]:
-                if distortions[-1] <= limit:
-                    write(parameters, parts(flat(weights, unit) * (places < int(keep)), unit))
-                    distortions.append(eye.distortion(model))
-                else:
-                    distortions.append(distortions[-1])
-        finally:
-            write(parameters, weights)
-        curves.append(Curve(grid, envelope(np.array(distortions), limit)))
-    return curves
+    weights = {name: parameters[name].detach().clone() for name in unit.weights}
+    vector = flat(weights, unit)
+    grid = keep_grid(unit, int(torch.count_nonzero(vector)), points)
+    rows: list[dict[Metric, float]] = [dict.fromkeys(METRICS, 0.0)]
+    try:
+        for keep in grid[1:]:
+            if rows[-1]["mse"] <= eye.limit:
+                write(parameters, parts(vector * (places < int(keep)), unit))
+                rows.append(eye.distortion(model))
+            else:
+                rows.append(rows[-1])
+    finally:
+        write(parameters, weights)
+    return {m: Curve(grid, envelope(np.array([row[m] for row in rows]))) for m in METRICS}
 
 
-def envelope(distortions: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+def envelope(distortions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Make a curve (R,), from dense to sparse, finite and monotone."""
-    finite = distortions[np.isfinite(distortions)].max()
-    bounded = np.minimum(distortions, limit if math.isfinite(limit) else max(finite, 1.0) * 10)
-    return np.minimum.accumulate(bounded[::-1])[::-1]
+    worst = distortions[np.isfinite(distortions)].max()
+    finite = np.where(np.isfinite(distortions), distortions, 10 * max(worst, 1.0))
+    return np.minimum.accumulate(finite[::-1])[::-1]
 
 
 def write(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
@@ -172,22 +192,28 @@ def fingerprint(model: nn.Module, inputs: Inputs, settings: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def save(path: Path, curves: Sequence[Curve]) -> None:
+def save(path: Path, curves: Curves) -> None:
     """Write curves to a file, whole or not at all."""
-    arrays = {f"{kind}{i}": getattr(c, kind) for i, c in enumerate(curves) for kind in KINDS}
+    arrays = {
+        f"{metric}.{kind}.{index}": getattr(curve, kind)
+        for metric, found in curves.items()
+        for index, curve in enumerate(found)
+        for kind in KINDS
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, **arrays)
     partial.replace(path)
 
 
-def load(path: Path) -> list[Curve]:
+def load(path: Path) -> Curves:
     """Read curves from a file."""
     with np.load(path) as arrays:
-        return [
-            Curve(*(arrays[f"{kind}{index}"] for kind in KINDS))
-            for index in range(len(arrays.files) // len(KINDS))
-        ]
-
-
-KINDS = ("keep", "distortion")
+        count = len(arrays.files) // len(KINDS) // len(METRICS)
+        return {
+            metric: tuple(
+                Curve(*(arrays[f"{metric}.{kind}.{index}"] for kind in KINDS))
+                for index in range(count)
+            )
+            for metric in METRICS
+        }

@@ -11,7 +11,7 @@ keeps none: there g is the ratio of the root mean squares. Layers are repaired i
 which they are called, each on the repaired outputs before it, in one pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,13 +78,13 @@ def dense_moments(model: nn.Module, inputs: Inputs) -> dict[str, Moments]:
     }
 
 
-def repaired_call(model: nn.Module, inputs: Inputs, dense: dict[str, Moments]) -> Tensor:
+def repaired_call(model: nn.Module, inputs: Inputs, dense: Mapping[str, Moments]) -> Tensor:
     """Return the output that the model would have after a repair; the model stays as it is."""
     output, _ = repairing_pass(model, inputs, dense)
     return output
 
 
-def repair(model: nn.Module, inputs: Inputs, dense: dict[str, Moments]) -> None:
+def repair(model: nn.Module, inputs: Inputs, dense: Mapping[str, Moments]) -> None:
     """Repair a pruned model in place; what is zero stays zero.
 
     Args:
@@ -99,7 +99,7 @@ def repair(model: nn.Module, inputs: Inputs, dense: dict[str, Moments]) -> None:
 
 
 def repairing_pass(
-    model: nn.Module, inputs: Inputs, dense: dict[str, Moments]
+    model: nn.Module, inputs: Inputs, dense: Mapping[str, Moments]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Run the model, mapping each layer's output as it comes; return output and maps."""
     seen = Pass()
