@@ -56,7 +56,11 @@ def test_a_planted_conflict_is_matched_exactly_and_split_first():
 def test_contributions_see_the_planted_conflict_too():
     found = contribution_grams(planted_probe(), whole(CONFLICT))
     assert cosines(found[1])[:, 0] == pytest.approx(np.tile([1, 1, -1, -1], (6, 1)))
-    assert cosines(found[0]) == pytest.approx(1)
+    assert found[0] == pytest.approx(0)  # the mean of opposite signs sends nothing upstream
+    best = chosen(
+        [candidate(edge, range(len(found[edge][0])), cosines(found[edge]), 2) for edge in (0, 1)]
+    )
+    assert (best.edge, best.groups) == (1, ((0, 1), (2, 3)))
 
 
 def chain_probe(**options):

@@ -1,0 +1,297 @@
+"""Calibrated estimates: what a few stand-alone trainings make of a supernet's opinion.
+
+A ridge regression of the ranks of the truth on the chosen operations, with the supernet's estimate
+as a further feature that is not penalized: it falls back on the estimate alone where the penalty is
+large. Ranks, because a few architectures that do not train at all would rule a regression of the
+values. Residuals with one training left out have a closed form (Allen, The Relationship between
+Variable Selection and Data Augmentation and a Method for Prediction, 1974): r_i / (1 - H_ii).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_nas.ranking import kendall_tau
+from automl_nas.space import Architecture, Space
+
+Vector: TypeAlias = NDArray[np.float64]
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
+TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """A linear model with penalized and free features.
+
+    Attributes:
+        center: (F,) of the features.
+        weights: (F,).
+        intercept: the mean of the truth.
+        left_out: (n,) prediction of each training by the others.
+    """
+
+    center: Vector
+    weights: Vector
+    intercept: float
+    left_out: Vector
+
+    def predict(self, features: Any) -> Vector:
+        """Return (m,) predictions for (m, F) features."""
+        found: Vector = self.intercept + (np.asarray(features) - self.center) @ self.weights
+        return found
+
+
+def fitted(features: Any, truth: Any, free: int = 0, penalty: float | None = None) -> Ridge:
+    """Fit a ridge regression; its penalty is the one that predicts left-out trainings best.
+
+    Args:
+        features: (n, F); the last `free` ones are not penalized.
+        truth: (n,).
+        free: number of features without penalty.
+        penalty: of the others, if it is known.
+    """
+    x, y = np.asarray(features, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    center, mean = x.mean(axis=0), float(y.mean())
+    penalties = PENALTIES if penalty is None else (penalty,)
+    solved = [solve(x - center, y - mean, free, one) for one in penalties]
+    weights, residuals = min(solved, key=lambda one: float((one[1] ** 2).sum()))
+    return Ridge(center, weights, mean, y - residuals)
+
+
+def solve(x: Vector, y: Vector, free: int, penalty: float) -> tuple[Vector, Vector]:
+    """Return weights and left-out residuals of a centered ridge regression."""
+    count, width = x.shape
+    penalties = np.full(width, penalty)
+    penalties[width - free :] = TINY
+    inner = np.linalg.solve(x.T @ x + np.diag(penalties), x.T)
+    weights = inner @ y
+    leverage = np.einsum("ij,ji->i", x, inner) + 1 / count  # the intercept is fitted too
+    return weights, (y - x @ weights) / np.maximum(1 - leverage, TINY)
+
+
+def one_hot(space: Space, architectures: Sequence[Architecture]) -> Vector:
+    """Return (n, sum of K_e) indicators of the operations, 1 where one is chosen."""
+    rows = np.asarray(architectures, dtype=int)
+    blocks = [np.eye(len(edge.operations))[rows[:, i]] for i, edge in enumerate(space.edges)]
+    return np.concatenate(blocks, axis=1)
+
+
+def ranks(truth: Any) -> Vector:
+    """Return mid-ranks in (0, 1); equals share theirs."""
+    values = np.asarray(truth, dtype=np.float64)
+    below = (values[None, :] < values[:, None]).sum(axis=1)
+    equal = (values[None, :] == values[:, None]).sum(axis=1)
+    found: Vector = (below + equal / 2) / len(values)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The way from ranks back to values: linear between trainings, straight on beyond them.
+
+    Attributes:
+        ranks: (n,) increasing.
+        values: (n,) increasing.
+        slope: of the best quarter.
+    """
+
+    ranks: Vector
+    values: Vector
+    slope: float
+
+    def __call__(self, rank: Any) -> Vector:
+        """Return the values of ranks."""
+        found = np.interp(rank, self.ranks, self.values)
+        beyond: Vector = np.maximum(0, np.asarray(rank) - self.ranks[-1]) * self.slope
+        return np.asarray(found + beyond, dtype=np.float64)
+
+
+def scale_of(truth: Any) -> Scale:
+    """Return the scale on which trainings have their own values."""
+    values = np.sort(np.asarray(truth, dtype=np.float64))
+    order = ranks(values)
+    first = min(len(values) - 2, len(values) * 3 // 4)
+    run = order[-1] - order[first]
+    return Scale(order, values, float((values[-1] - values[first]) / run) if run > 0 else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A calibrated estimate and how well it predicts trainings that it has not seen.
+
+    Attributes:
+        model: of the ranks of the truth.
+        scale: from ranks to values.
+        kept: whether the supernet's estimate is a feature: it is when that predicts better.
+        taus: Kendall's tau of left-out predictions, by the features: `operations` alone, with the
+            `supernet`; and of the raw supernet estimate, `raw`.
+        sd: root mean square of the left-out errors of the half that is predicted to be better.
+        trained: number of trainings.
+    """
+
+    model: Ridge
+    scale: Scale
+    kept: bool
+    taus: Mapping[str, float] = field(default_factory=dict)
+    sd: float = 0.0
+    trained: int = 0
+
+    def predict(self, plain: Vector, supernet: Vector) -> Vector:
+        """Return (m,) estimates from (m, F) plain features and (m,) supernet estimates."""
+        return self.scale(self.model.predict(joined(plain, supernet) if self.kept else plain))
+
+
+def joined(plain: Vector, supernet: Vector) -> Vector:
+    """Put the supernet's estimate behind the plain features, where it is not penalized."""
+    return np.concatenate([plain, np.asarray(supernet)[:, None]], axis=1)
+
+
+def calibrated(plain: Vector, supernet: Vector, truth: Any) -> Calibration:
+    """Fit the truth with and without the supernet's estimate, and keep what predicts better.
+
+    Args:
+        plain: (n, F) features of the architectures themselves.
+        supernet: (n,) estimates, larger is better.
+        truth: (n,) of stand-alone trainings, larger is better; at least 3.
+    """
+    y = np.asarray(truth, dtype=np.float64)
+    if len(y) < 3:
+        raise ValueError(f"a calibration needs at least 3 trainings, got {len(y)}")
+    without, together = fitted(plain, ranks(y)), fitted(joined(plain, supernet), ranks(y), free=1)
+    taus = {
+        "operations": kendall_tau(without.left_out, y),
+        "supernet": kendall_tau(together.left_out, y),
+        "raw": kendall_tau(supernet, y),
+    }
+    kept = bool(np.nan_to_num(taus["supernet"], nan=-1) > np.nan_to_num(taus["operations"], nan=-1))
+    model = together if kept else without
+    scale = scale_of(y)
+    better = np.argsort(-model.left_out)[: max(2, len(y) // 2)]
+    errors = y[better] - scale(model.left_out[better])
+    sd = float(np.sqrt((errors**2).mean()))
+    return Calibration(model, scale, kept, taus, sd, len(y))
+
+
+def is_random(number: int, share: float) -> bool:
+    """Say whether the `number`-th training, from 0, belongs to the random arm of this share."""
+    return int((number + 1) * share) > int(number * share)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Architectures that can be promoted, and what is known without training them.
+
+    Attributes:
+        plain: (n, F) features.
+        supernet: (n,) estimates.
+        costs: (n, C) costs that are objectives, smaller is better; no columns if there are none.
+        forms: canonical form of each; those of one form count as one.
+    """
+
+    plain: Vector
+    supernet: Vector
+    costs: Vector
+    forms: Sequence[str]
+
+
+def promoted(
+    pool: Pool, values: Vector, known: Sequence[int], count: int, rng: np.random.Generator
+) -> list[int]:
+    """Choose architectures to train: the best by estimate, along the trade-off with costs.
+
+    Without costs the largest values; with costs each choice is the best for random weights of the
+    objectives, all scaled to [0, 1], so that choices spread along the front.
+
+    Args:
+        pool: the candidates.
+        values: (n,) calibrated estimates.
+        known: candidates that are trained.
+        count: how many to choose.
+        rng: of the weights.
+    """
+    objectives = np.concatenate([values[:, None], -pool.costs], axis=1)
+    spread = np.ptp(objectives, axis=0)
+    scaled = (objectives - objectives.min(axis=0)) / np.where(spread > 0, spread, 1)
+    taken = {pool.forms[index] for index in known}
+    found: list[int] = []
+    for _ in range(count):
+        weights = rng.dirichlet(np.ones(scaled.shape[1]))
+        order = np.argsort(-(scaled * weights).sum(axis=1), kind="stable")
+        index = next((int(i) for i in order if pool.forms[i] not in taken), None)
+        if index is None:
+            break
+        taken.add(pool.forms[index])
+        found.append(index)
+    return found
+
+
+def drawn(pool: Pool, known: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
+    """Draw architectures that are not trained, uniformly over canonical forms."""
+    taken = {pool.forms[index] for index in known}
+    first = {form: index for index, form in reversed(list(enumerate(pool.forms)))}
+    left = [first[form] for form in dict.fromkeys(pool.forms) if form not in taken]
+    chosen = rng.choice(len(left), size=min(count, len(left)), replace=False)
+    return [left[index] for index in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How promotion goes on: how many trainings, how many at a time, how many at random.
+
+    Attributes:
+        start: random trainings before the first calibration.
+        batch: trainings of a round.
+        total: trainings in all.
+        random: share of the trainings after the start that are drawn at random.
+    """
+
+    start: int = 16
+    batch: int = 4
+    total: int = 32
+    random: float = 0.1
+
+
+def promote(
+    pool: Pool,
+    train: Callable[[list[int]], Sequence[float]],
+    rounds: Rounds,
+    rng: np.random.Generator,
+    begun: Mapping[int, float] | None = None,
+) -> dict[int, float]:
+    """Train in rounds, each on what the calibration of all before thinks best.
+
+    Args:
+        pool: the candidates.
+        train: returns the truth, larger is better, of candidates by index.
+        rounds: how many.
+        rng: of the random arm.
+        begun: trainings that are done already.
+
+    Returns:
+        The truth of each candidate that was trained, in the order of training.
+    """
+    truth = dict(begun or {})
+    if len(truth) < rounds.start:
+        first = drawn(pool, list(truth), rounds.start - len(truth), rng)
+        truth |= dict(zip(first, train(first), strict=True))
+    while len(truth) < rounds.total:
+        count = min(rounds.batch, rounds.total - len(truth))
+        arm = sum(is_random(len(truth) + i - rounds.start, rounds.random) for i in range(count))
+        chosen = best_left(pool, truth, count - arm, rng)
+        chosen += drawn(pool, [*truth, *chosen], arm, rng)
+        if not chosen:
+            break
+        truth |= dict(zip(chosen, train(chosen), strict=True))
+    return truth
+
+
+def best_left(
+    pool: Pool, truth: Mapping[int, float], count: int, rng: np.random.Generator
+) -> list[int]:
+    """Calibrate on what is trained, and choose what to train next."""
+    known = list(truth)
+    model = calibrated(pool.plain[known], pool.supernet[known], list(truth.values()))
+    return promoted(pool, model.predict(pool.plain, pool.supernet), known, count, rng)
