@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from automl.errors import Problem
 
@@ -12,8 +12,7 @@ COMMAND_LINE = "command line"
 WIDEST = 120  # columns of a source line that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A line and a column of a file, from 1."""
 
     line: int

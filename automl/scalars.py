@@ -12,6 +12,7 @@ FLOAT = re.compile(
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
     re.ASCII,
 )
+NUMERIC = frozenset("+-.0123456789")  # what a number begins with
 WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -31,6 +32,8 @@ def scalar(text: str) -> Any:
     """
     if text in WORDS:
         return WORDS[text]
+    if text[0] not in NUMERIC:
+        return text
     if INT.fullmatch(text):
         return whole(text)
     if FLOAT.fullmatch(text):

@@ -118,6 +118,7 @@ def _syntax(error: yaml.YAMLError, text: str, marks: Marks) -> tuple[Place, str]
 def _place(error: yaml.YAMLError, marks: Marks) -> Place:
     """Return where the problem is, or where it began if it was noticed at the end of the text."""
     mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    if mark is None or (began is not None and not "".join(marks.lines[mark.line :]).strip()):
-        mark = began
+    if mark is not None and began is not None:
+        rest = [marks.line(mark.line + 1)[mark.column :], *marks.lines[mark.line + 1 :]]
+        mark = mark if any(map(str.strip, rest)) else began
     return Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)

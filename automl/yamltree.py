@@ -61,14 +61,9 @@ class Builder:
 
     def take(self, event: Any) -> None:
         """Take one event."""
-        place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        place = Place(mark.line + 1, mark.column + 1)
         match event:
-            case yaml.DocumentStartEvent():
-                self.documents += 1
-                if self.documents > 1:
-                    self.stop("a second document begins here; a study file holds one", place)
-            case yaml.AliasEvent():
-                self.alias(event.anchor, place)
             case yaml.ScalarEvent():
                 self.scalar(event, place)
             case yaml.MappingStartEvent():
@@ -77,6 +72,12 @@ class Builder:
                 self.open(event, [], place)
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self.close()
+            case yaml.AliasEvent():
+                self.alias(event.anchor, place)
+            case yaml.DocumentStartEvent():
+                self.documents += 1
+                if self.documents > 1:
+                    self.stop("a second document begins here; a study file holds one", place)
 
     def scalar(self, event: Any, place: Place) -> None:
         """Add a text, number, truth value or null."""
