@@ -29,6 +29,15 @@ class Writer(yaml.SafeDumper):
         return True
 
 
+def _text(writer: Writer, text: str) -> yaml.ScalarNode:
+    """Escape line breaks and what cannot be seen: other styles fold or lose some of them."""
+    style = None if text.isprintable() else '"'
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Writer.add_representer(str, _text)
+
+
 def write(data: Any) -> str:
     """Write data of mappings, lists and scalars, in its own order.
 
