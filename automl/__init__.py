@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from automl.hooks import API as API
     from automl.hooks import hookimpl as hookimpl
     from automl.job import Job as Job
+    from automl.result import Result as Result
+    from automl.result import run as run
     from automl.sections import Figure as Figure
     from automl.sections import Graph as Graph
     from automl.sections import Heatmap as Heatmap
@@ -40,6 +42,7 @@ HOMES = {
     "history": ("Failure", "History", "Point", "Report", "Trial"),
     "hooks": ("API", "hookimpl"),
     "job": ("Job",),
+    "result": ("Result", "run"),
     "sections": ("Figure", "Graph", "Heatmap", "Section", "Series", "Table", "Text"),
     "space": ("Choice", "Fixed", "Float", "Int", "Space"),
     "study": ("Component", "Study"),

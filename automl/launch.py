@@ -19,6 +19,7 @@ from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
 from automl.storage import url_of
 from automl.study import Study
+from automl.studyfile import StudyFile, dump
 from automl.suggest import did_you_mean_or_known
 from automl.zoo import HOME as ZOO
 
@@ -26,25 +27,26 @@ ENGINES = ("local", "inline")
 CHANGEABLE = "budget, search.enqueue, resources, engine, on_failure and checkpoints may change"
 
 
-def run(study: Study, here: Path, watch: Any = None, *, fresh: bool = False) -> History:
+def run(file: StudyFile, watch: Any = None, *, fresh: bool = False) -> History:
     """Run a study to the end of its budget, going on from where an earlier run ended.
 
     Args:
-        study: what to run; `folder` is relative to the working directory.
-        here: the folder that modules and paths of the study are relative to.
+        file: what to run; the study's `folder` is relative to the working directory, its modules
+            and other paths to the folder of the file.
         watch: called with the running search after every change.
         fresh: put an earlier run of the same name aside and start anew.
 
     Raises:
         AutomlError: the study cannot run, is running already, or went wrong as a whole.
     """
+    study = file.study
     home = study.home.resolve()
-    planned = plan(study, here)  # refuses what can be known before anything is written
+    planned = plan(file)  # refuses what can be known before anything is written
     if fresh:
         put_aside(home)
     home.mkdir(parents=True, exist_ok=True)
     with locked(home), opened(make_engine(study)) as engine:
-        ready = plan(study, here, inspect(planned, engine, home))
+        ready = plan(file, inspect(file, planned, engine, home))
         return searched(ready, engine, home, watch)
 
 
@@ -53,15 +55,16 @@ def searched(ready: Plan, engine: Engine, home: Path, watch: Any) -> History:
     from automl.optimizer import Optimizer
     from automl.record import Record
     from automl.search import Search
-    from automl.studyfile import dump
     from automl.trials import Trials
 
     url = url_of(ready.study.storage, home)
     record = Record(url, ready.study.name, home)
     wanted = identity(ready)
     if (found := record.find()) is None:
-        write_text(home / "study.yaml", dump(ready.study))
-        record.create(ready.study.model_dump_json(), json.dumps(wanted), provenance(ready.here))
+        known = provenance(ready.here)
+        notes = [f"{name}: {text}" for name, text in known.items()]
+        write_text(home / "study.yaml", dump(ready.resolved(), notes))
+        record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
     else:
         same(json.loads(found.fingerprint), wanted, ready.study.name)
     optimizer = Optimizer(url, ready.study, ready.space)
@@ -166,12 +169,19 @@ def modules(study: Study) -> list[str]:
     return found
 
 
-def inspect(planned: Plan, engine: Engine, home: Path) -> dict[str, Any]:
+def inspect(file: StudyFile, planned: Plan, engine: Engine, home: Path) -> dict[str, Any]:
     """Check the model's and the data's arguments where they can be imported; return defaults."""
     params = {name: one.middle() for name, one in planned.space.items()}
     outcome = ask(engine, job(planned, "inspect", home, params))
-    refuse([(tuple(place), text) for place, text in outcome.result["problems"]])
+    found = [located(file.study, place, text) for place, text in outcome.result["problems"]]
+    refuse(file, found)
     return dict(outcome.result["defaults"])
+
+
+def located(study: Study, place: tuple[str, ...], text: str) -> tuple[tuple[str, ...], str]:
+    """Point at the space where it is what gives an argument, else at the argument itself."""
+    name = ".".join(part for part in place if part != "init_args")
+    return (("space", name), text) if name in study.space else (place, text)
 
 
 def job(planned: Plan, kind: str, home: Path, params: dict[str, Any]) -> JobSpec:

@@ -1,21 +1,22 @@
 """What a study will search: its own space over what its plugins propose, with every default."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from automl.errors import Problem, StudyError
+from automl.errors import StudyError
 from automl.forbid import Forbid
 from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
 from automl.settings import read, settle, without_path
 from automl.space import Fixed, Parameter, Space, Value
-from automl.study import Study
+from automl.study import Study, spec_of
+from automl.studyfile import StudyFile
 from automl.suggest import did_you_mean_or_known
 
-Place = tuple[str, ...]
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +28,52 @@ class Plan:
     plugins: Plugins
     here: Path
 
+    def resolved(self) -> Study:
+        """Return the study with its whole space written out, what plugins propose included."""
+        space = {name: spec_of(one) for name, one in self.space.items()}
+        return self.study.model_copy(update={"space": space})
 
-def plan(study: Study, here: Path, defaults: Mapping[str, Value] | None = None) -> Plan:
+
+def plan(file: StudyFile, defaults: Mapping[str, Value] | None = None) -> Plan:
     """Load the plugins of a study and put its space together.
 
     Args:
-        study: as it was read.
-        here: the folder of the study file.
+        file: the study as it was read.
         defaults: defaults of the model's and the data's own arguments, by dotted path.
 
     Raises:
         StudyError: options that a plugin refuses, or paths that reach nothing.
         PluginError: a plugin that cannot be loaded.
     """
+    study, here = file.study, file.here
     kinds = kinds_of(study.plugins, here)
     wrong = [
         (("plugins", name, *place), message)
         for name, kind in kinds.items()
         for place, message in option_problems(kind, without_path(study.plugins[name]))
     ]
-    refuse(wrong)
+    refuse(file, wrong)
     plugins = Plugins(kinds, settle(study, {}).plugins)
     proposed = proposals(plugins)
-    refuse(list(path_problems(study, kinds, proposed)))
+    refuse(file, list(path_problems(study, kinds, proposed)))
     parameters = merged(study, proposed)
     if not parameters:
-        raise StudyError([Problem("nothing to search: give a space, or plugins that propose one")])
+        refuse(file, [((), "nothing to search: give a space, or plugins that propose one")])
     known = dict(defaults or {})
     with_defaults = {name: start(study, name, one, known) for name, one in parameters.items()}
     rules = tuple(Forbid(text) for text in study.forbid)
-    refuse(list(rule_problems(rules, with_defaults)))
+    refuse(file, list(rule_problems(rules, with_defaults)))
     try:
         space = Space(with_defaults, rules)
     except ValueError as error:
-        raise StudyError([Problem(f"space: {error}", "space")]) from error
+        raise StudyError([file.problem(("space",), f"space: {error}")]) from error
     return Plan(study, space, plugins, here)
 
 
-def refuse(found: list[tuple[Place, str]]) -> None:
-    """Raise all problems at once, if there are any."""
-    if found:
-        raise StudyError(Problem(message, ".".join(place)) for place, message in found)
+def refuse(file: StudyFile, found: Iterable[tuple[Place, str]]) -> None:
+    """Raise all problems at once, if there are any, each with its place in the file."""
+    if problems := [file.problem(place, message) for place, message in found]:
+        raise StudyError(problems)
 
 
 def option_problems(kind: Kind, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -152,4 +158,4 @@ def rule_problems(
     for index, rule in enumerate(rules):
         for name in sorted(rule.names() - parameters.keys()):
             near = did_you_mean_or_known(name, list(parameters))
-            yield ("forbid", str(index)), f"forbid: {name!r} is not in the space{near}"
+            yield ("forbid", index), f"forbid: {name!r} is not in the space{near}"

@@ -241,3 +241,8 @@ def under(plugin: str, parameter: Parameter) -> Parameter:
     """Put the names in a parameter's condition below the plugin's own name."""
     when = {f"{plugin}.{name}": allowed for name, allowed in parameter.when.items()}
     return replace(parameter, when=when)
+
+
+def hook_names() -> tuple[str, ...]:
+    """Return the names of all hooks, in the order of a trial's stages."""
+    return tuple(name for name, value in vars(hooks).items() if hasattr(value, "automl_spec"))

@@ -1,0 +1,142 @@
+"""The command line: what can be said, and the one place that turns errors into exit codes.
+
+Exit codes: 0 done, 2 the user can put it right, 3 a bug of automl, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+DONE, USER, BUG, INTERRUPTED = 0, 2, 3, 130
+STUDY = "a study file"
+RAN = "a study that has run: its name, folder or file"
+
+Arguments = list[tuple[tuple[str, ...], dict[str, object]]]
+
+SET: Arguments = [
+    (
+        ("--set",),
+        {"action": "append", "default": [], "metavar": "PATH=VALUE", "help": "override a value"},
+    )
+]
+FILE: Arguments = [(("study",), {"help": STUDY}), *SET]
+PAST: Arguments = [(("study",), {"help": RAN})]
+
+COMMANDS: dict[str, tuple[str, Arguments]] = {
+    "run": (
+        "run a study, or go on with it",
+        [
+            *FILE,
+            (
+                ("--fresh",),
+                {"action": "store_true", "help": "put an earlier run aside, start anew"},
+            ),
+            (("--no-report",), {"action": "store_true", "help": "write no report at the end"}),
+        ],
+    ),
+    "plan": (
+        "show what a study would do; starts no trial",
+        [
+            *FILE,
+            (("--check",), {"action": "store_true", "help": "only check the file"}),
+            (("--proposals",), {"type": int, "default": 3, "help": "how many points to show"}),
+        ],
+    ),
+    "show": ("show a study's trials and its front", PAST),
+    "report": (
+        "write the report of a study",
+        [
+            *PAST,
+            (("-o", "--output"), {"help": "file to write; .html, .md, .json, .csv or .parquet"}),
+        ],
+    ),
+    "logs": (
+        "show what a trial printed",
+        [
+            *PAST,
+            (("trial",), {"type": int, "help": "number of the trial"}),
+            (("-f", "--follow"), {"action": "store_true", "help": "go on while it runs"}),
+        ],
+    ),
+    "plugins": (
+        "list the plugins that are installed",
+        [(("-v", "--verbose"), {"action": "store_true", "help": "load them and show their hooks"})],
+    ),
+    "schema": ("print the JSON Schema of study files, plugins' options included", []),
+    "doctor": ("check Python, torch, devices, storage and plugins", []),
+    "completion": (
+        "print a script that completes commands in your shell",
+        [(("shell",), {"choices": ["bash", "zsh", "tcsh"], "help": "your shell"})],
+    ),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="automl", description="Search for the best trade-offs of a training job."
+    )
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (text, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        for flags, settings in arguments:
+            command.add_argument(*flags, **settings)  # type: ignore[arg-type]
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_argument("-q", "--quiet", action="store_true", help="print results only")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit."""
+    sys.exit(code(list(sys.argv[1:] if argv is None else argv)))
+
+
+def code(argv: list[str]) -> int:
+    """Run a command and return its exit code."""
+    top = parser()
+    try:
+        options = top.parse_args(argv)
+    except SystemExit as end:  # argparse has said what is wrong
+        return int(end.code or 0)
+    if options.version:
+        from importlib.metadata import version
+
+        print(version("automl"))  # noqa: T201
+        return DONE
+    if options.command is None:
+        top.print_help()
+        return USER
+    return guarded(lambda: import_module(f"automl.commands.{options.command}").main(options), argv)
+
+
+def guarded(work: Callable[[], int | None], argv: Sequence[str]) -> int:
+    """Do the work; errors become one line and an exit code."""
+    from automl.errors import AutomlError
+
+    try:
+        return work() or DONE
+    except AutomlError as error:
+        say(f"automl: {error}" if "\n" not in str(error) else str(error))
+        return USER
+    except KeyboardInterrupt:
+        say(f"interrupted; everything so far is kept. Go on with: automl {' '.join(argv)}")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception:  # whatever else comes is ours to mend
+        import traceback
+
+        traceback.print_exc()
+        say("this is a bug of automl; please report it with the lines above")
+        return BUG
+
+
+def say(text: str) -> None:
+    """Print to standard error, without secrets."""
+    from automl.env import mask
+
+    print(mask(text), file=sys.stderr)  # noqa: T201

@@ -1,0 +1,32 @@
+"""`automl logs`: what a trial printed."""
+
+import sys
+import time
+from argparse import Namespace
+
+from automl.archive import open_study
+from automl.env import mask
+from automl.errors import AutomlError
+
+PAUSE = 0.5  # seconds between two looks at a log that grows
+
+
+def main(options: Namespace) -> None:
+    """Print the log of a trial, and what comes to it while it runs."""
+    archive = open_study(options.study)
+    trials = {trial.number: trial for trial in archive.record.trials()}
+    if options.trial not in trials:
+        raise AutomlError(
+            f"study {archive.study.name!r} has no trial {options.trial}, only {len(trials)}"
+        )
+    path = trials[options.trial].folder / "log.txt"
+    if not path.is_file():
+        raise AutomlError(f"trial {options.trial} has no log yet: no file {path}")
+    with path.open(encoding="utf-8", errors="replace") as log:
+        while True:
+            sys.stdout.write(mask(log.read()))
+            sys.stdout.flush()
+            now = {trial.number: trial.state for trial in archive.record.trials()}
+            if not options.follow or now[options.trial] != "running":
+                return
+            time.sleep(PAUSE)

@@ -1,0 +1,90 @@
+"""`automl plan`: what a study would do, tried on one batch; starts no trial."""
+
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from automl.launch import ask, inspect, job, make_engine, opened
+from automl.planning import Plan, plan
+from automl.space import Parameter
+from automl.studyfile import StudyFile, dump, read
+from automl.terminal import console, emit
+
+
+def main(options: Namespace) -> None:
+    """Check a study; without `--check`, also import its code, propose points and try one step."""
+    file = read(options.study, options.set)
+    planned = plan(file)
+    facts: dict[str, Any] = {"study": file.study.name, "parameters": parameters(planned)}
+    if not options.check:
+        facts |= tried(file, planned, options.proposals)
+    if options.json:
+        emit(facts)
+    elif not options.quiet:
+        show(planned, facts, console())
+
+
+def parameters(planned: Plan) -> dict[str, str]:
+    """Return the space in words."""
+    return {name: words(one) for name, one in planned.space.items()}
+
+
+def words(one: Parameter) -> str:
+    """Write a parameter on one line."""
+    when = " and ".join(f"{name} is {' or '.join(map(str, v))}" for name, v in one.when.items())
+    plain = {k: v for k, v in vars_of(one).items() if k != "when" and v not in {None, False}}
+    text = ", ".join(f"{k} {v}" for k, v in plain.items())
+    return f"{type(one).__name__.lower()}: {text}" + (f", when {when}" if when else "")
+
+
+def vars_of(one: Parameter) -> dict[str, Any]:
+    """Return the fields of a parameter that print."""
+    fields = {name: getattr(one, name) for name in one.__slots__}
+    return {
+        k: str(list(v)) if isinstance(v, tuple) else v for k, v in fields.items() if k != "when"
+    }
+
+
+def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
+    """Import the user's code, propose points, and run one batch of the default point."""
+    from automl.optimizer import Optimizer
+
+    with tempfile.TemporaryDirectory(prefix="automl-plan-") as name:
+        home = Path(name)
+        with opened(make_engine(file.study)) as engine:
+            ready = plan(file, inspect(file, planned, engine, home))
+            optimizer = Optimizer(f"sqlite:///{home / 'plan.db'}", ready.study, ready.space)
+            given = [ready.space.default()] + [None] * (count - 1)
+            points = [optimizer.ask(number, one).params for number, one in enumerate(given)]
+            smoke = ask(engine, job(ready, "smoke", home, dict(points[0])))
+    return {
+        "sampler": optimizer.name,
+        "proposals": [dict(point) for point in points],
+        "smoke_seconds": smoke.result["seconds"],
+        "smoke_metrics": dict(smoke.metrics),
+        "missing": smoke.result["missing"],
+        "resolved": dump(ready.resolved()),
+    }
+
+
+def show(planned: Plan, facts: dict[str, Any], out: Console) -> None:
+    """Print the plan for people."""
+    table = Table("parameter", "searched", box=None, pad_edge=False)
+    for name, text in facts["parameters"].items():
+        table.add_row(Text(name), Text(text))
+    out.print(table)
+    if "proposals" not in facts:
+        out.print(f"{planned.study.name}: the study file is right", markup=False)
+        return
+    out.print(f"\nsampler {facts['sampler']}; first points:", markup=False)
+    for number, point in enumerate(facts["proposals"]):
+        out.print(f"  {number}: {point}", markup=False)
+    logged = ", ".join(facts["smoke_metrics"])
+    out.print(f"\none batch took {facts['smoke_seconds']:.2f} s and logged: {logged}", markup=False)
+    if facts["missing"]:
+        out.print(facts["missing"], markup=False, style="red")

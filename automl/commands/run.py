@@ -1,0 +1,42 @@
+"""`automl run`: run a study, show how it goes, and write its report."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from automl.history import History
+from automl.launch import run
+from automl.live import Live
+from automl.report import html, terminal
+from automl.report.facts import Facts, facts
+from automl.report.tables import to_json
+from automl.sectioning import sections
+from automl.studyfile import read
+from automl.terminal import console, emit
+
+REPORT = "report.html"
+
+
+def main(options: Namespace) -> None:
+    """Run a study to the end of its budget."""
+    file = read(options.study, options.set)
+    with Live(file.study, quiet=options.quiet or options.json) as live:
+        history = run(file, live.update, fresh=options.fresh)
+    found = facts(history, sections(history))
+    path = None if options.no_report else write_report(history, found)
+    if options.json:
+        emit(to_json(found))
+        return
+    out = console()
+    if not options.quiet:
+        terminal.show(found, out)
+    if path is not None:
+        out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def write_report(history: History, found: Facts) -> Path:
+    """Write the report into the study's folder."""
+    from automl.files import write_text
+
+    path = history.folder / REPORT
+    write_text(path, html.render(found))
+    return path

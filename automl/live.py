@@ -1,0 +1,130 @@
+"""The live view of a run: a table in a terminal, plain lines in a pipe, nothing if quiet."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import rich.live
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from automl import pareto
+from automl.history import Trial
+from automl.report.text import number
+from automl.study import Study
+
+if TYPE_CHECKING:
+    from automl.search import Search
+
+SHOWN = 8  # running trials that fit on a screen
+
+
+class Live:
+    """Shows a running search; `update` is what the search calls."""
+
+    def __init__(self, study: Study, *, quiet: bool) -> None:
+        self.study = study
+        self.console = Console(stderr=True, highlight=False)
+        self.quiet = quiet
+        self.began = time.monotonic()
+        self.said: set[int] = set()
+        self.screen = None
+        if not quiet and self.console.is_terminal:
+            self.screen = rich.live.Live(console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "Live":
+        if self.screen is not None:
+            self.screen.start()
+            self.screen.update(Text(f"{self.study.name}: loading torch and Lightning"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.screen is not None:
+            self.screen.stop()
+
+    def update(self, search: "Search") -> None:
+        """Show the state of a search."""
+        if self.quiet:
+            return
+        if self.screen is not None:
+            self.screen.update(self.picture(search))
+        for index, trial in search.trials.all.items():
+            if trial.state in {"done", "stopped", "failed"} and index not in self.said:
+                self.said.add(index)
+                if self.screen is None:
+                    sys.stderr.write(self.line(trial) + "\n")
+
+    def line(self, trial: Trial) -> str:
+        """Say in one line how a trial ended."""
+        values = [
+            f"{n} {number(trial.metrics[n])}" for n in self.study.objectives if n in trial.metrics
+        ]
+        said = (
+            trial.failure.message
+            if trial.failure and trial.state == "failed"
+            else ", ".join(values)
+        )
+        return f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s: {said}"
+
+    def picture(self, search: "Search") -> Group:
+        """Draw counts, the front so far, and what runs."""
+        trials = search.trials.all
+        table = Table(box=None, pad_edge=False)
+        for column in ("trial", "seconds", "progress", *self.study.objectives):
+            table.add_column(column, justify="right")
+        for key, spec in list(search.running.items())[:SHOWN]:
+            reports = trials[spec.number].reports if spec.kind == "trial" else ()
+            last = reports[-1] if reports else None
+            seconds = time.monotonic() - search.since.get(key, time.monotonic())
+            cells = [
+                number(last.metrics[name]) if last and name in last.metrics else ""
+                for name in self.study.objectives
+            ]
+            name = str(spec.number) if spec.kind == "trial" else key
+            table.add_row(name, f"{seconds:.0f}", f"{last.step:g}" if last else "", *cells)
+        return Group(Text(self.headline(search)), table)
+
+    def headline(self, search: "Search") -> str:
+        """Say how far the study is and how good its front."""
+        trials = search.trials.all.values()
+        count = {
+            state: sum(t.state == state for t in trials) for state in ("done", "stopped", "failed")
+        }
+        budget = self.study.budget.trials
+        of = f" of {budget}" if budget else ""
+        ended = sum(count.values())
+        parts = [f"{self.study.name}: {ended}{of} trials"]
+        parts += [f"{many} {state}" for state, many in count.items() if many]
+        parts.append(f"{len(self.front(search))} on the front")
+        if (volume := self.volume(search)) is not None:
+            parts.append(f"hypervolume {number(volume)}")
+        new = len(self.said)
+        if budget and new:
+            left = (time.monotonic() - self.began) / new * max(0, budget - ended)
+            parts.append(f"about {left:.0f} s left")
+        return " · ".join(parts)
+
+    def front(self, search: "Search") -> list[list[float]]:
+        """Return the values of the points that no other one dominates."""
+        names = list(self.study.objectives)
+        points = [one for trial in search.trials.all.values() for one in (trial, *trial.points)]
+        rows = [[p.metrics[n] for n in names] for p in points if all(n in p.metrics for n in names)]
+        if not rows:
+            return []
+        mask = pareto.non_dominated(rows, self.study.goals)
+        return [row for row, on in zip(rows, mask, strict=True) if on]
+
+    def volume(self, search: "Search") -> float | None:
+        """Return the hypervolume, if the study fixes its reference."""
+        refs = [objective.ref for objective in self.study.objectives.values()]
+        front = self.front(search)
+        if not front or any(ref is None for ref in refs):
+            return None
+        return pareto.hypervolume(front, [r for r in refs if r is not None], self.study.goals)

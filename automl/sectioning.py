@@ -1,0 +1,38 @@
+"""Ask a study's plugins for their sections of a report; one that fails harms no other."""
+
+import traceback
+
+from automl.errors import AutomlError
+from automl.history import History
+from automl.planning import plan
+from automl.plugins import Plugins
+from automl.sections import Section
+from automl.studyfile import read
+
+
+def sections(history: History) -> list[tuple[str, Section | str]]:
+    """Return (plugin, section) pairs, with the text of the error where a plugin fails."""
+    if not history.study.plugins:
+        return []
+    try:
+        plugins = plan(read(history.folder / "study.yaml")).plugins
+    except AutomlError as error:
+        return [(name, f"cannot be loaded: {error}") for name in history.study.plugins]
+    return from_plugins(plugins, history)
+
+
+def from_plugins(plugins: Plugins, history: History) -> list[tuple[str, Section | str]]:
+    """Call the report hook of each plugin on its own."""
+    found: list[tuple[str, Section | str]] = []
+    for one, implementation in plugins.implementations("report"):
+        try:
+            made = list(implementation.function(history) or ())
+        except Exception as error:  # an observer's failure is shown, and nothing else
+            said = "".join(traceback.format_exception(error, limit=-3))
+            found.append((one.kind.name, f"{one.kind.blame('failed in report')}\n{said}"))
+            continue
+        for section in made:
+            right = isinstance(section, Section)
+            wrong = f"{one.kind.blame('returned')} {section!r} from report, not a Section"
+            found.append((one.kind.name, section if right else wrong))
+    return found
