@@ -1,7 +1,7 @@
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.suggest import did_you_mean, did_you_mean_or_known, distance, nearest
@@ -30,11 +30,13 @@ def steps(left, right):
     return count
 
 
+@settings(deadline=None)
 @given(st.text("abc", max_size=3), st.text("abc", max_size=3))
 def test_the_distance_is_the_least_number_of_slips(left, right):
     assert distance(left, right) == steps(left, right)
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS, WORDS)
 def test_the_distance_is_a_metric(a, b, c):
     assert distance(a, b) == distance(b, a)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl import yamlfile
@@ -152,6 +152,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_reads_back_the_same(value):
     text = write(value)
@@ -159,6 +160,7 @@ def test_what_is_written_reads_back_the_same(value):
     assert repr(data(text)) == repr(value)  # which tells 1 from 1.0 and from True
 
 
+@settings(deadline=None)
 @given(st.text("ab:{}[],&*!|>'\"%@`#?- \n\t<=~1.e", max_size=40))
 def test_a_value_that_both_read_is_what_pyyaml_reads_as_text(text):
     try:
