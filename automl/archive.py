@@ -41,9 +41,7 @@ def open_study(named: str) -> Archive:
     study = read_study(home)
     url = url_of(study.storage, home)
     if is_sqlite(url) and not Path(url.removeprefix("sqlite:///")).exists():
-        raise StorageError(
-            f"study {named!r} has no database {url}; `automl repair {named}` may help"
-        )
+        raise StorageError(f"study {named!r} has no database {url}; was it removed?")
     record = Record(url, study.name, home)
     if record.find() is None:
         raise StorageError(f"study {study.name!r} is not in its database; has it run?")

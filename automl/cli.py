@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
             *FILE,
             (
                 ("--fresh",),
-                {"action": "store_true", "help": "put an earlier run aside, start anew"},
+                {"action": "store_true", "help": "put an earlier run aside"},
             ),
             (("--no-report",), {"action": "store_true", "help": "write no report at the end"}),
         ],

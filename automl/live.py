@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import rich.live
 from rich.console import Console, Group
@@ -18,6 +18,7 @@ from automl.study import Study
 if TYPE_CHECKING:
     from automl.search import Search
 
+ENDED = ("done", "stopped", "failed")
 SHOWN = 8  # running trials that fit on a screen
 
 
@@ -34,7 +35,7 @@ class Live:
         if not quiet and self.console.is_terminal:
             self.screen = rich.live.Live(console=self.console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> Self:
         if self.screen is not None:
             self.screen.start()
             self.screen.update(Text(f"{self.study.name}: loading torch and Lightning"))
@@ -56,21 +57,17 @@ class Live:
         if self.screen is not None:
             self.screen.update(self.picture(search))
         for index, trial in search.trials.all.items():
-            if trial.state in {"done", "stopped", "failed"} and index not in self.said:
+            if trial.state in ENDED and index not in self.said:
                 self.said.add(index)
                 if self.screen is None:
                     sys.stderr.write(self.line(trial) + "\n")
 
     def line(self, trial: Trial) -> str:
         """Say in one line how a trial ended."""
-        values = [
-            f"{n} {number(trial.metrics[n])}" for n in self.study.objectives if n in trial.metrics
-        ]
-        said = (
-            trial.failure.message
-            if trial.failure and trial.state == "failed"
-            else ", ".join(values)
-        )
+        values = trial.metrics
+        said = ", ".join(f"{n} {number(values[n])}" for n in self.study.objectives if n in values)
+        if trial.failure and trial.state == "failed":
+            said = trial.failure.message
         return f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s: {said}"
 
     def picture(self, search: "Search") -> Group:
@@ -94,9 +91,7 @@ class Live:
     def headline(self, search: "Search") -> str:
         """Say how far the study is and how good its front."""
         trials = search.trials.all.values()
-        count = {
-            state: sum(t.state == state for t in trials) for state in ("done", "stopped", "failed")
-        }
+        count = {state: sum(trial.state == state for trial in trials) for state in ENDED}
         budget = self.study.budget.trials
         of = f" of {budget}" if budget else ""
         ended = sum(count.values())
@@ -114,8 +109,9 @@ class Live:
     def front(self, search: "Search") -> list[list[float]]:
         """Return the values of the points that no other one dominates."""
         names = list(self.study.objectives)
-        points = [one for trial in search.trials.all.values() for one in (trial, *trial.points)]
-        rows = [[p.metrics[n] for n in names] for p in points if all(n in p.metrics for n in names)]
+        every = [trial.metrics for trial in search.trials.all.values()]
+        every += [p.metrics for trial in search.trials.all.values() for p in trial.points]
+        rows = [[one[n] for n in names] for one in every if all(n in one for n in names)]
         if not rows:
             return []
         mask = pareto.non_dominated(rows, self.study.goals)

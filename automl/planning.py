@@ -12,7 +12,8 @@ from automl.forbid import Forbid
 from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
 from automl.settings import read, settle, without_path
 from automl.space import Fixed, Parameter, Space, Value
-from automl.study import Study, spec_of
+from automl.spec import spec_of
+from automl.study import Study
 from automl.studyfile import StudyFile
 from automl.suggest import did_you_mean_or_known
 

@@ -1,1 +1,1 @@
-"""One module for each command of the command line, with a `main(options)` that may return a code."""
+"""One module for each command, with a `main(options)` that may return an exit code."""

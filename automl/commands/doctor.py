@@ -1,7 +1,6 @@
 """`automl doctor`: whether this machine can run studies, one line for each check."""
 
 import importlib.util
-import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
@@ -40,8 +39,6 @@ def result(check: Check) -> tuple[bool, str]:
 
 def versions() -> str:
     """Return the versions of what matters."""
-    if sys.version_info < (3, 11):
-        raise AutomlError(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     return ", ".join(f"{name} {text}" for name, text in provenance.versions().items())
 
 

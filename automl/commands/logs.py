@@ -16,9 +16,7 @@ def main(options: Namespace) -> None:
     archive = open_study(options.study)
     trials = {trial.number: trial for trial in archive.record.trials()}
     if options.trial not in trials:
-        raise AutomlError(
-            f"study {archive.study.name!r} has no trial {options.trial}, only {len(trials)}"
-        )
+        raise AutomlError(f"there is no trial {options.trial}, only {len(trials)} from 0 on")
     path = trials[options.trial].folder / "log.txt"
     if not path.is_file():
         raise AutomlError(f"trial {options.trial} has no log yet: no file {path}")

@@ -36,18 +36,10 @@ def parameters(planned: Plan) -> dict[str, str]:
 
 def words(one: Parameter) -> str:
     """Write a parameter on one line."""
+    fields = {name: getattr(one, name) for name in one.__slots__ if name != "when"}
+    said = [f"{name} {value}" for name, value in fields.items() if value is not None]
     when = " and ".join(f"{name} is {' or '.join(map(str, v))}" for name, v in one.when.items())
-    plain = {k: v for k, v in vars_of(one).items() if k != "when" and v not in {None, False}}
-    text = ", ".join(f"{k} {v}" for k, v in plain.items())
-    return f"{type(one).__name__.lower()}: {text}" + (f", when {when}" if when else "")
-
-
-def vars_of(one: Parameter) -> dict[str, Any]:
-    """Return the fields of a parameter that print."""
-    fields = {name: getattr(one, name) for name in one.__slots__}
-    return {
-        k: str(list(v)) if isinstance(v, tuple) else v for k, v in fields.items() if k != "when"
-    }
+    return f"{type(one).__name__}: {', '.join(said)}" + (f", when {when}" if when else "")
 
 
 def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
