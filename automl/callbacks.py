@@ -34,18 +34,29 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     return dict(zip(single, values.tolist(), strict=True))
 
 
-class Reporter(pl.Callback):
+class Stopper(pl.Callback):
+    """End the fit when the driver asks for it."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """End the fit after this batch if the driver has asked."""
+        if self.line.stopped():
+            trainer.should_stop = True
+
+
+class Reporter(Stopper):
     """Report what validation logged, and end the fit when the driver asks for it.
 
     Args:
         line: the way to the driver.
         unit: `epoch`, `step` or `seconds`: what the reports count.
         watched: metrics that must stay finite.
-        offset: progress of earlier fits of the same job, in the unit.
     """
 
     def __init__(self, line: Line, unit: str, watched: frozenset[str]) -> None:
-        self.line = line
+        super().__init__(line)
         self.unit = unit
         self.watched = watched
         self.spent = 0.0  # seconds of earlier attempts
@@ -55,11 +66,6 @@ class Reporter(pl.Callback):
         """Start the clock."""
         del trainer, pl_module
         self.started = time.monotonic()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """End the fit after this batch if the driver has asked."""
-        if self.line.stopped():
-            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report once an epoch."""

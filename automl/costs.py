@@ -31,6 +31,7 @@ from automl.measuring import LiveBytes, machine_lock, seen_tensors
 
 MEGA = 10**6
 NAMES = ("parameters", "macs", "size_mb", "latency_ms", "peak_memory_mb")
+STATIC = ("parameters", "macs", "size_mb")  # the same before and after training
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pluggy
 from automl.history import History, Point
 from automl.sections import Section
 from automl.space import Parameter
+from automl.study import Study
 
 if TYPE_CHECKING:
     from automl.job import Job
@@ -50,6 +51,14 @@ def refine(job: "Job") -> Iterable[Point]:  # type: ignore[empty-body]
 @hookspec
 def measure(job: "Job") -> Mapping[str, float]:  # type: ignore[empty-body]
     """Return metrics of `job.model` by name."""
+
+
+@hookspec
+def grace(study: Study) -> float:  # type: ignore[empty-body]
+    """Return the progress, in the study's unit, before which no trial may be stopped early.
+
+    Schedules that decay late look weak until their end. Called in the driver.
+    """
 
 
 @hookspec

@@ -122,7 +122,8 @@ class Search:
                 if spec.kind == "trial" and spec.devices:
                     self.trials.record.placed(spec.number, spec.attempt, spec.devices)
             case Reported(spec) if spec.kind == "trial":
-                self.trials.report(event)
+                if not self.trials.report(event):
+                    self.engine.tell(spec.key, "stop")
             case Asked(spec, function, items, folder):
                 self.maps[spec.key] = specs(spec, function, items, folder)
                 self.mapped()

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -95,6 +95,10 @@ def trial(spec: JobSpec, line: Line) -> Outcome:
     job, loaded = make_job(spec, line)
     for _ in loaded.call("build", job=job):
         pass
+    if not loaded.implement("refine"):  # which may change what the model costs
+        workshop = cast(Lightning, job.workshop)
+        if known := workshop.costs(job, job.model, costs.STATIC):
+            line.report(0, known)
     began = time.monotonic()
     train(job, loaded)
     job.logged.setdefault("train_seconds", time.monotonic() - began)
@@ -151,9 +155,7 @@ def measure(job: Job, loaded: Plugins) -> dict[str, float]:
     if loaded.implement("refine"):
         return job.metrics | job.measure() | job.logged
     metrics = dict(job.metrics)
-    workshop = job.workshop
-    if isinstance(workshop, Lightning):
-        metrics |= workshop.costs(job, job.model)
+    metrics |= cast(Lightning, job.workshop).costs(job, job.model)
     for one, found in loaded.call("measure", job=job):
         if not isinstance(found, Mapping):
             raise one.kind.blame(f"must return metrics by name from measure, got {found!r}")

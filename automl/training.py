@@ -1,7 +1,7 @@
 """The workshop of a job: build, train and validate models with Lightning."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
-from automl.callbacks import Reporter, Saver, scalars
+from automl import costs
+from automl.callbacks import Reporter, Saver, Stopper, scalars
 from automl.checkpoints import Checkpoints
 from automl.errors import AutomlError
 from automl.files import write_with
@@ -69,7 +70,7 @@ class Lightning:
             state = torch.load(last, map_location="cpu", weights_only=True)
             model.load_state_dict(state["state_dict"])
             return dict(checkpoints.finished)
-        trainer = self.trainer(job, model, checkpoints, options)
+        trainer = self.trainer(job, model, phase, checkpoints, options)
         resume = None if last is None else str(last)
         trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
         metrics = scalars(trainer.callback_metrics)
@@ -78,14 +79,15 @@ class Lightning:
         return metrics
 
     def trainer(
-        self, job: Job, model: Any, checkpoints: Checkpoints, options: Mapping[str, Any]
+        self, job: Job, model: Any, phase: str, checkpoints: Checkpoints, options: Mapping[str, Any]
     ) -> Any:
         """Make the Trainer of a fit, with the job's callbacks and our own."""
         given = {**job.trainer, **options}
         unit = self.study.fidelity.unit if self.study.fidelity else "epoch"
         watched = frozenset(self.study.objectives) | frozenset(self.study.constraints)
         callbacks = [*job.callbacks, *options.get("callbacks", [])]
-        callbacks += [Reporter(job.line, unit, watched), Saver(checkpoints)]
+        told = [Reporter(job.line, unit, watched)] if phase == "train" else [Stopper(job.line)]
+        callbacks += [*told, Saver(checkpoints)]
         given["callbacks"] = callbacks
         return tree(model, job.data).Trainer(**self.arguments(job, given))
 
@@ -127,12 +129,12 @@ class Lightning:
             job.model = was
         return metrics
 
-    def costs(self, job: Job, model: Any) -> dict[str, float]:
-        """Measure the costs that the study names."""
-        from automl.costs import measure_costs
-
-        names = sorted(self.measured)
-        return measure_costs(model, example(model, job.data), names, job.device) if names else {}
+    def costs(self, job: Job, model: Any, among: Collection[str] = costs.NAMES) -> dict[str, float]:
+        """Measure the costs that the study names, or those of them that are among these."""
+        names = sorted(self.measured & set(among))
+        return (
+            costs.measure_costs(model, example(model, job.data), names, job.device) if names else {}
+        )
 
     def results(self, folder: Path, count: int) -> list[Any]:
         """Read the results of a map."""

@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from automl.errors import AutomlError
 from automl.events import Outcome, Reported
 from automl.files import read_json
 from automl.history import Failure, Report, State, Trial
+from automl.instantiate import build
 from automl.job import JobSpec
 from automl.optimizer import Optimizer
 from automl.outcomes import from_json
 from automl.planning import Plan
 from automl.provenance import host
 from automl.record import Record, trial_folder
+from automl.rungs import Rungs
 from automl.space import Value
 from automl.study import Retry
 
@@ -44,6 +46,10 @@ class Trials:
         self.reports: list[Reported] = []
         self.failures = 0
         self.broken: AutomlError | None = None
+        self.rungs = stopping(plan)
+        for trial in self.all.values():
+            for report in trial.reports:
+                self.goes_on(trial.number, report)
 
     def more(self) -> JobSpec:
         """Return the next attempt to run: one that was cut, else a new trial."""
@@ -90,12 +96,19 @@ class Trials:
             here=self.plan.here,
         )
 
-    def report(self, event: Reported) -> None:
-        """Keep a report; `flush` writes it."""
+    def report(self, event: Reported) -> bool:
+        """Keep a report, which `flush` writes, and say whether the trial goes on."""
         self.reports.append(event)
         trial = self.all[event.spec.number]
         report = Report(event.step, event.seconds, event.metrics)
         self.all[trial.number] = replace(trial, reports=(*trial.reports, report))
+        return self.goes_on(trial.number, report)
+
+    def goes_on(self, number: int, report: Report) -> bool:
+        """Compare a trial with the others at its rung, if the study stops trials early."""
+        if self.rungs is None:
+            return True
+        return self.rungs.report(number, report.step, report.metrics).goes_on
 
     def flush(self) -> None:
         """Write the reports that have come in, all in one transaction."""
@@ -200,6 +213,24 @@ class Trials:
             else:
                 lost = Failure("lost", "the driver was gone before the trial ended")
                 self.end(spec, Outcome("failed", failure=lost))
+
+
+def stopping(plan: Plan) -> Rungs | None:
+    """Return the rungs of a study, or None if it stops no trial early."""
+    study = plan.study
+    if study.fidelity is None or study.fidelity.stop == "off":
+        return None
+    if not isinstance(study.fidelity.stop, str):
+        made = study.fidelity.stop
+        return cast(Rungs, build(made.class_path, made.init_args))
+    grace = [float(found) for _, found in plan.plugins.call("grace", study=study)]
+    return Rungs(
+        study.fidelity,
+        study.objectives,
+        study.constraints,
+        seed=study.search.seed,
+        not_before=max(grace, default=0.0),
+    )
 
 
 def seed_of(study_seed: int, number: int) -> int:

@@ -8,7 +8,8 @@ from automl.archive import open_study
 from automl.errors import AutomlError
 from automl.files import write_text, write_with
 from automl.report import html, tables
-from automl.report.facts import Facts, facts
+from automl.report.facts import facts
+from automl.report.records import Facts
 from automl.sectioning import sections
 from automl.terminal import emit
 

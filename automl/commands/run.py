@@ -6,9 +6,9 @@ from pathlib import Path
 from automl.history import History
 from automl.launch import run
 from automl.live import Live
-from automl.report import html, terminal
-from automl.report.facts import Facts, facts
-from automl.report.tables import to_json
+from automl.report import html, tables, terminal
+from automl.report.facts import facts
+from automl.report.records import Facts
 from automl.sectioning import sections
 from automl.studyfile import read
 from automl.terminal import console, emit
@@ -24,7 +24,7 @@ def main(options: Namespace) -> None:
     found = facts(history, sections(history))
     path = None if options.no_report else write_report(history, found)
     if options.json:
-        emit(to_json(found))
+        emit(tables.json_text(found))
         return
     out = console()
     if not options.quiet:
