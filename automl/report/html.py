@@ -1,0 +1,142 @@
+"""The report as one HTML file that opens offline: no request, no script but its own."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from automl.report import text
+from automl.report.parts import Drawn, drawn
+from automl.report.payload import payload
+from automl.report.records import Facts, Objective
+
+SCRIPTS = ("base.js", "chart.js", "front.js", "views.js", "card.js", "figures.js", "main.js")
+FILTERS: dict[str, Callable[..., Any]] = {
+    "clean": text.clean,
+    "number": text.number,
+    "value": text.value_text,
+    "duration": text.duration,
+    "line": text.one_line,
+}
+
+
+def render(facts: Facts, *, live: bool = False) -> str:
+    """Return the page of a study.
+
+    Args:
+        facts: what the page says.
+        live: ask the server that the page came from for news; a file has none.
+    """
+    sections = [drawn(part) for part in facts.sections]
+    data = payload(facts)
+    data["figures"] = list(figures(sections))
+    script, style = page_text(*SCRIPTS), page_text("style.css")
+    return (
+        environment()
+        .from_string(page_text("report.html.j2"))
+        .render(
+            facts=facts,
+            sections=numbered(sections),
+            gains=[gain(objective) for objective in facts.objectives],
+            data=Markup(as_json(data)),  # noqa: S704 - nothing in it can end the element
+            script=Markup(script),  # noqa: S704 - files of this package
+            style=Markup(style),  # noqa: S704 - a file of this package
+            policy=policy(script, style, live=live),
+            live=live,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return a template environment in which every text is escaped."""
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters.update(FILTERS)
+    return made
+
+
+def page_text(*names: str) -> str:
+    """Return the text of files of the page, one after the other."""
+    folder = resources.files("automl.report") / "page"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def policy(script: str, style: str, *, live: bool) -> str:
+    """Return the content security policy: this script, this style, and nothing else."""
+    asks = "'self'" if live else "'none'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{fingerprint(script)}'",
+            f"style-src '{fingerprint(style)}'",
+            "img-src data:",
+            f"connect-src {asks}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def fingerprint(content: str) -> str:
+    """Return the hash of an inline script or style, as a content security policy names it."""
+    digest = hashlib.sha256(content.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
+
+
+def as_json(data: Any) -> str:
+    """Write JSON that cannot end the element it stands in."""
+    written = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        written = written.replace(character, f"\\u{ord(character):04x}")
+    return written
+
+
+def figures(sections: list[Drawn]) -> Iterator[dict[str, Any]]:
+    """Return the figures of all sections in order."""
+    for section in sections:
+        yield from (part for part in section.parts if part["kind"] == "figure")
+
+
+def numbered(sections: list[Drawn]) -> list[tuple[Drawn, list[tuple[dict[str, Any], int]]]]:
+    """Pair each part with the number of its figure, as the page's script counts them."""
+    count, found = 0, []
+    for section in sections:
+        parts = []
+        for part in section.parts:
+            parts.append((part, count))
+            count += part["kind"] == "figure"
+        found.append((section, parts))
+    return found
+
+
+def gain(objective: Objective) -> dict[str, str]:
+    """Write what was gained in one objective against the default point."""
+    return {
+        "name": text.clean(objective.name),
+        "unit": objective.unit,
+        "goal": "larger is better" if objective.goal == "maximize" else "smaller is better",
+        "default": text.number(objective.default),
+        "best": text.number(objective.best),
+        "best_at": text.clean(objective.best_at or ""),
+        "best_change": change(objective.default, objective.best),
+        "free": text.number(objective.free),
+        "free_at": text.clean(objective.free_at or ""),
+        "free_change": change(objective.default, objective.free),
+    }
+
+
+def change(before: float | None, after: float | None) -> str:
+    """Write the difference between two values, and in percent where that makes sense."""
+    if before is None or after is None or not abs(after - before) < float("inf"):
+        return ""
+    if after == before:
+        return "no change"
+    sign = "+" if after > before else "-"
+    share = f" ({sign}{abs(after - before) / abs(before):.0%})" if before else ""
+    return f"{sign}{text.number(abs(after - before))}{share}"
