@@ -151,26 +151,31 @@ def choose(mixtures: Array, losses: Array) -> tuple[str, dict[str, float]]:
     return min(errors, key=lambda name: errors[name]), errors
 
 
+def fitted(mixtures: Array, losses: Array) -> tuple[list[Law], list[str]]:
+    """Fit the law that cross-validation prefers to each domain's loss (N, K); also its name."""
+    names = [choose(mixtures, column)[0] for column in losses.T]
+    made = [LAWS[name](mixtures, column) for name, column in zip(names, losses.T, strict=True)]
+    return made, names
+
+
 def average(courses: Sequence[Course]) -> tuple[Array, Array]:
     """Return the mixtures (N, K) of courses that never changed theirs, and their last losses."""
     flat = [c for c in courses if np.ptp(np.array(c.weights), axis=0).max() < 1e-6]
     return np.array([c.weights[0] for c in flat]), np.array([c.losses[-1] for c in flat])
 
 
-def best(laws: Sequence[Law], setting: Setting, preference: float, draws: int = 20_000) -> Array:
-    """Return the mixture with the best predicted value, as the mean of the best of many draws.
+def best(tried: Array, losses: Array, setting: Setting, preference: float) -> Array:
+    """Return the mixture with the best predicted value, as the mean of the best thousandth.
 
     Args:
-        laws: one for each domain's loss.
+        tried: (N, K) mixtures.
+        losses: (N, K) predicted loss of each domain after training on each.
         setting: says which domains are targets.
         preference: weight of the mean target loss; the sources have the rest.
-        draws: number of mixtures that are tried.
     """
-    tried = candidates(setting, draws)
-    losses = np.stack([law.predict(tried) for law in laws], axis=1)
     flags = setting.flags
     worth = preference * losses[:, flags].mean(1) + (1 - preference) * losses[:, ~flags].mean(1)
-    found: Array = tried[np.argsort(worth)[: max(1, draws // 1_000)]].mean(axis=0)
+    found: Array = tried[np.argsort(worth)[: max(1, len(tried) // 1_000)]].mean(axis=0)
     return found
 
 

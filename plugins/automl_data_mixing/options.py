@@ -141,12 +141,12 @@ class Options(Part):
 
     context: int = Field(64, ge=2, description="tokens that are predicted in each row")
     batch_size: int = Field(32, ge=1, description="rows in a batch, over all ranks")
-    reweights: int = Field(16, ge=1, description="number of mixtures in a training")
-    steps: int = Field(10, ge=1, description="optimizer steps with each mixture")
+    reweights: int = Field(8, ge=1, description="number of mixtures in a training")
+    steps: int = Field(20, ge=1, description="optimizer steps with each mixture")
     data_seed: int | None = Field(None, description="seed of the rows; the trial's by default")
     tokenizer: str = Field("bytes", description="bytes, or `module:function` from text to numbers")
     holdout: float = Field(0.1, gt=0, lt=1, description="part of each domain that is held out")
-    feedback_rows: int = Field(32, ge=1, description="held-out rows a domain that a policy sees")
+    feedback_rows: int = Field(16, ge=1, description="held-out rows a domain that a policy sees")
     final_rows: int = Field(256, ge=1, description="held-out rows a domain that metrics see")
     workers: int = Field(0, ge=0, description="threads that read rows ahead")
 
