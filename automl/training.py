@@ -132,9 +132,9 @@ class Lightning:
     def costs(self, job: Job, model: Any, among: Collection[str] = costs.NAMES) -> dict[str, float]:
         """Measure the costs that the study names, or those of them that are among these."""
         names = sorted(self.measured & set(among))
-        return (
-            costs.measure_costs(model, example(model, job.data), names, job.device) if names else {}
-        )
+        if not names:
+            return {}
+        return costs.measure_costs(model, example(model, job.data), names, job.device)
 
     def results(self, folder: Path, count: int) -> list[Any]:
         """Read the results of a map."""

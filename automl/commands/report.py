@@ -15,9 +15,9 @@ from automl.terminal import emit
 
 TEXTS: dict[str, Callable[[Facts], str]] = {
     ".html": html.render,
-    ".md": tables.to_markdown,
-    ".json": tables.to_json,
-    ".csv": tables.to_csv,
+    ".md": tables.markdown,
+    ".json": tables.as_json,
+    ".csv": tables.csv,
 }
 
 
@@ -29,7 +29,7 @@ def main(options: Namespace) -> None:
     if path.suffix in TEXTS:
         write_text(path, TEXTS[path.suffix](found))
     elif path.suffix == ".parquet":
-        write_with(path, lambda temporary: tables.frame(found).to_parquet(temporary))
+        write_with(path, lambda temporary: tables.parquet(found, temporary))
     else:
         known = ", ".join([*TEXTS, ".parquet"])
         raise AutomlError(f"--output: {path.name!r} must end in one of {known}")

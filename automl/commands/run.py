@@ -24,7 +24,7 @@ def main(options: Namespace) -> None:
     found = facts(history, sections(history))
     path = None if options.no_report else write_report(history, found)
     if options.json:
-        emit(tables.json_text(found))
+        emit(tables.as_json(found))
         return
     out = console()
     if not options.quiet:
