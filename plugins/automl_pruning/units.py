@@ -1,7 +1,7 @@
 """Find what is pruned with one rate: the weights of convolutions, linear maps and attention."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -152,7 +152,7 @@ def count_uses(model: nn.Module, inputs: Inputs) -> dict[str, float]:
     return uses
 
 
-def flat(tensors: dict[str, Tensor], unit: Unit) -> Tensor:
+def flat(tensors: Mapping[str, Tensor], unit: Unit) -> Tensor:
     """Return a unit's part of tensors by weight name as one vector (size,)."""
     return torch.cat([tensors[name].detach().reshape(-1) for name in unit.weights])
 

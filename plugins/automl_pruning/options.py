@@ -1,0 +1,88 @@
+"""The options of the plugin, and what it proposes to search; light, for the driver reads them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from automl.space import Choice, Float, Int, Parameter
+
+NAME = "pruning"  # of the plugin in a study, and of its folders
+RECORD = "record.json"  # what a trial found out, for the report
+ALLOCATORS = ("rd", "lamp", "erk", "global", "uniform", "uniform_plus")
+METRICS = ("mse", "kl", "max")
+SPARSEST = 0.02  # least density that is proposed
+Coefficient = Annotated[float, Field(ge=-4, le=4)]
+
+
+class Options(BaseModel):
+    """How a trained model is pruned, and what is measured on the way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    density: float = Field(
+        0.2, gt=0, le=1, description="share of the prunable weights that stay in the trial's model"
+    )
+    allocator: Literal["rd", "lamp", "erk", "global", "uniform", "uniform_plus"] = Field(
+        "rd", description="rule that shares the weights among units; rd uses distortion curves"
+    )
+    criterion: Literal["magnitude", "activation", "fisher"] = Field(
+        "magnitude", description="which weights of a unit go first"
+    )
+    metric: Literal["mse", "kl", "max"] = Field("mse", description="distortion that rd adds up")
+    repair: bool = Field(
+        True, description="bring statistics back before distortion is measured and after pruning"
+    )
+    rounds: int = Field(1, ge=1, le=30, description="rounds of pruning, repair and finetuning")
+    finetune_epochs: int = Field(1, ge=0, description="epochs after each round; 0: no finetuning")
+    finetune_rate: float = Field(
+        0.3, gt=0, description="learning rate of finetuning, as a fraction of the training's"
+    )
+    blocks: int = Field(
+        0, ge=0, description="runs of units whose distortions get a searched factor; 0: none"
+    )
+    coefficients: dict[str, Coefficient] = Field(
+        default_factory=dict,
+        description="logarithm of the factor of the distortions of block b1, b2, ...; 0 if absent",
+    )
+    macs: float | None = Field(
+        None, gt=0, le=1, description="share of multiply-accumulates that may stay besides; rd only"
+    )
+    exclude: list[str] = Field(
+        default_factory=list, description="regular expressions of units that stay dense"
+    )
+    calibration: int = Field(
+        256, ge=2, description="training samples for distortion and repair, in one batch"
+    )
+    points: int = Field(24, ge=3, description="points of a distortion curve, one pass each")
+    front: int = Field(
+        6, ge=0, description="further densities at which the model is pruned, without finetuning"
+    )
+    compare: bool = Field(
+        True, description="prune by every allocator at the trial's density, without finetuning"
+    )
+    train_once: bool = Field(
+        True, description="train one dense model for all trials where only pruning is searched"
+    )
+    checkpoint: str | None = Field(
+        None, description="a trained model's checkpoint; nothing is trained before pruning then"
+    )
+
+
+def proposed(options: Options) -> dict[str, Parameter]:
+    """Return what is proposed to be searched, by the names of options.
+
+    `metric` and the coefficients matter to `rd` alone, but depend on nothing: so every further
+    point of a trial, whatever its allocator, is a point of the same space and teaches the sampler.
+    """
+    found: dict[str, Parameter] = {
+        "density": Float(SPARSEST, 1.0, log=True, default=max(options.density, SPARSEST)),
+        "allocator": Choice(ALLOCATORS, default=options.allocator),
+        "metric": Choice(METRICS, default=options.metric),
+        "repair": Choice((True, False), default=options.repair),
+        "rounds": Int(1, 3, default=min(options.rounds, 3)),
+        "finetune_epochs": Int(0, 2, default=min(options.finetune_epochs, 2)),
+        "finetune_rate": Float(0.03, 1.0, log=True, default=0.3),
+    }
+    for block in range(1, options.blocks + 1):
+        found[f"coefficients.b{block}"] = Float(-2.0, 2.0, default=0.0)
+    return found

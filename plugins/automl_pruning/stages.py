@@ -1,0 +1,261 @@
+"""The stages of a trial that prunes: what happens in the trial's own process."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from automl import Job, PluginError, Point
+from automl.training import save_model
+from automl_pruning.export import PLAN, plan_of, sizes, write_json
+from automl_pruning.finetune import Rate, targets
+from automl_pruning.forward import Inputs, inputs_of, part, samples, stack
+from automl_pruning.masks import KeepMasks, Masks
+from automl_pruning.options import ALLOCATORS, NAME, RECORD, SPARSEST, Options
+from automl_pruning.pruner import Pruner, make_pruner, restore, snapshot
+from automl_pruning.units import find_units
+
+DENSE = "dense.pt"
+
+
+@dataclass(slots=True)
+class Record:
+    """What a trial found out, for the report."""
+
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, job: Job) -> None:
+        """Write it into the trial's folder."""
+        write_json(job.folder / NAME / RECORD, self.rows)
+
+
+def shareable(job: Job, options: Options) -> bool:
+    """Say whether one dense model serves all trials: nothing but pruning is searched."""
+    searched = [name for name, spec in job.study.space.items() if spec.fixed is None]
+    only = all(name.startswith(f"{NAME}.") for name in searched)
+    return options.train_once and only and list(job.study.plugins) == [NAME]
+
+
+def prepare(job: Job, options: Options) -> None:
+    """Train the dense model that all trials share, and measure its curves."""
+    if not shareable(job, options):
+        return
+    home = job.shared / NAME
+    if not load_checkpoint(job, options):
+        job.fit(phase="dense")
+    if job.stopped:
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    inputs = calibration(job, options, home)
+    searched = "repair" not in options.model_fields_set
+    for repaired in (True, False) if searched else (options.repair,):
+        how = options.model_copy(update={"repair": repaired})
+        make_pruner(job.model, inputs, how, [home])
+    partial = home / f".{DENSE}.partial"
+    torch.save(job.model.state_dict(), partial)
+    partial.replace(home / DENSE)
+
+
+def train(job: Job, options: Options) -> bool | None:
+    """Take the dense model that `prepare` trained, or the checkpoint that the options name."""
+    dense = job.shared / NAME / DENSE
+    if shareable(job, options) and dense.exists():
+        job.model.load_state_dict(torch.load(dense, map_location="cpu", weights_only=True))
+        return True
+    return load_checkpoint(job, options) or None
+
+
+def load_checkpoint(job: Job, options: Options) -> bool:
+    """Load the weights that the options name, if they name any."""
+    if options.checkpoint is None:
+        return False
+    path = Path(options.checkpoint)
+    if not path.is_file():
+        raise PluginError(f"plugin {NAME}: checkpoint: no file {path}; give the path of a .ckpt")
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    job.model.load_state_dict(saved.get("state_dict", saved))
+    return True
+
+
+def refine(job: Job, options: Options) -> Iterator[Point]:
+    """Yield the model pruned in one pass at several densities, then prune it for good."""
+    home = job.folder / NAME
+    inputs = calibration(job, options, home)
+    pruner = make_pruner(job.model, inputs, options, [home, job.shared / NAME])
+    density = pruner.feasible(options.density)
+    record = Record(facts(pruner, job, density) | {"asked": options.density, "further": []})
+    state = snapshot(job.model)
+    for name, allocator, at in further(pruner, density):
+        if job.stopped:
+            return
+        keep = pruner.keep(at, allocator)
+        masks = pruner.prune(job.model, keep)
+        point = further_point(job, pruner, (name, allocator, at), masks)
+        restore(job.model, state)
+        row = {"name": name, "allocator": allocator, "density": at, "keep": keep.tolist()}
+        row |= {"predicted": pruner.predicted(keep), "metrics": dict(point.metrics)}
+        record.rows["further"].append(row)
+        yield point
+    rounds(job, pruner, density, record)
+    record.save(job)
+
+
+def further(pruner: Pruner, density: float) -> Iterator[tuple[str, Any, float]]:
+    """Yield name, allocator and density of each further point."""
+    options = pruner.options
+    lowest = pruner.feasible(min(SPARSEST, density))
+    for at in np.geomspace(0.9, lowest, options.front) if options.front else ():
+        yield f"density={at:.3g}", options.allocator, float(at)
+    if options.compare:
+        for allocator in ALLOCATORS:
+            yield f"allocator={allocator}", allocator, density
+
+
+def further_point(job: Job, pruner: Pruner, what: tuple[str, Any, float], masks: Masks) -> Point:
+    """Measure the job's model as a further point and save it below the trial's folder."""
+    name, allocator, density = what
+    params = {
+        f"{NAME}.density": density,
+        f"{NAME}.allocator": allocator,
+        f"{NAME}.rounds": 1,
+        f"{NAME}.finetune_epochs": 0,
+    }
+    folder = Path("points") / name
+    save_model(job.model, job.folder / folder / "model.ckpt", init_args(job))
+    settings = pruner.options.model_dump() | {"density": density, "allocator": allocator}
+    settings |= {"rounds": 1, "finetune_epochs": 0}
+    write_json(job.folder / folder / PLAN, plan_of(pruner.units, masks, settings))
+    return job.point(name, model=job.model, params=params, artifact=str(folder))
+
+
+def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:
+    """Prune, repair and finetune the job's model round by round."""
+    options, found = pruner.options, record.rows.setdefault("rounds", [])
+    masks: Masks = {}
+    for number, target in enumerate(targets(density, options.rounds), 1):
+        if number > 1:
+            pruner = make_pruner(job.model, pruner.eye.inputs, options, [job.folder / NAME])
+        keep = pruner.keep(target)
+        masks = pruner.prune(job.model, keep)
+        row: dict[str, Any] = {"density": target, "keep": keep.tolist()}
+        row |= {"predicted": pruner.predicted(keep), "repaired": job.validate()}
+        found.append(row)
+        if number == 1:
+            tell(job, options, row["repaired"])
+        if job.stopped:
+            return
+        if options.finetune_epochs:
+            row["finetuned"] = finetune(job, masks, number, options)
+    settings = options.model_dump() | {"density": density}
+    write_json(job.folder / PLAN, plan_of(pruner.units, masks, settings))
+
+
+def tell(job: Job, options: Options, metrics: Mapping[str, float]) -> None:
+    """Report what repair alone gives, so that a hopeless trial is stopped before it is finetuned.
+
+    Only where all trials share the dense model: elsewhere reports count the epochs of training.
+    """
+    if shareable(job, options) and job.study.fidelity is not None:
+        job.report(job.study.fidelity.min, **metrics)
+
+
+def finetune(job: Job, masks: Masks, number: int, options: Options) -> dict[str, float]:
+    """Train the pruned model with the study's own recipe."""
+    callbacks = [KeepMasks(masks), Rate(options.finetune_rate)]
+    return job.fit(
+        phase=f"round{number}",
+        max_epochs=options.finetune_epochs,
+        max_steps=-1,
+        callbacks=callbacks,
+    )
+
+
+def measure(job: Job, options: Options) -> dict[str, float]:
+    """Return the theoretical costs of a pruned model."""
+    example = part(calibration(job, options, job.folder / NAME), 0, 1)
+    job.model.cpu()
+    return sizes(job.model, find_units(job.model, example, options.exclude))
+
+
+def facts(pruner: Pruner, job: Job, density: float) -> dict[str, Any]:
+    """Say what is known before pruning."""
+    rows: dict[str, Any] = {
+        "density": density,
+        "allocator": pruner.options.allocator,
+        "metric": pruner.options.metric,
+        "repair": pruner.options.repair,
+        "samples": samples(pruner.eye.inputs),
+        "dense": job.validate(),
+        "units": [
+            {"name": u.name, "size": u.size, "floor": u.floor, "macs": u.size * u.positions}
+            for u in pruner.units
+        ],
+    }
+    if pruner.curves:
+        found = pruner.additivity(job.model)
+        rows["additivity"] = {
+            "correlation": found.correlation,
+            "ratio": found.ratio,
+            "bands": found.bands(),
+            "warning": found.warning(),
+        }
+        rows["front"] = predicted_front(pruner)
+    return rows
+
+
+def predicted_front(pruner: Pruner) -> list[tuple[float, float]]:
+    """Return (density, least predicted distortion) at 30 densities."""
+    lowest = pruner.feasible(SPARSEST)
+    rd = pruner.options.model_copy(update={"allocator": "rd", "macs": None})
+    free = Pruner(rd, pruner.units, pruner.scores, pruner.eye, pruner.most, pruner.curves)
+    densities = [float(d) for d in np.geomspace(1.0, lowest, 30)]
+    return [(density, free.predicted(free.keep(density)) or 0.0) for density in densities]
+
+
+def calibration(job: Job, options: Options, home: Path) -> Inputs:
+    """Return the calibration inputs, drawn once from the training data and kept.
+
+    Raises:
+        PluginError: there is no training data to draw from.
+    """
+    for folder in (home, job.shared / NAME):
+        if (folder / "calibration.pt").exists():
+            kept: Inputs = torch.load(folder / "calibration.pt", weights_only=True)
+            return kept
+    batches: list[Inputs] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        for batch in training_batches(job):
+            batches.append(inputs_of(batch))
+            if sum(map(samples, batches)) >= options.calibration:
+                break
+    if not batches:
+        raise PluginError(f"plugin {NAME}: the training data has no batch to calibrate with")
+    inputs = stack(batches, options.calibration)
+    home.mkdir(parents=True, exist_ok=True)
+    partial = home / ".calibration.pt.partial"
+    torch.save(inputs, partial)
+    partial.replace(home / "calibration.pt")
+    return inputs
+
+
+def training_batches(job: Job) -> Iterable[Any]:
+    """Return the batches of the first training loader."""
+    source = job.model if job.data is None else job.data
+    if job.data is not None:
+        job.data.prepare_data()
+        job.data.setup("fit")
+    loader: Any = source.train_dataloader()
+    while isinstance(loader, list | tuple | dict):
+        loader = next(iter(loader.values() if isinstance(loader, dict) else loader))
+    batches: Iterable[Any] = loader
+    return batches
+
+
+def init_args(job: Job) -> dict[str, Any]:
+    """Return the arguments that the trial's model was built with."""
+    given = {k.removeprefix("model."): v for k, v in job.params.items() if k.startswith("model.")}
+    return {**job.study.model.init_args, **given}
