@@ -278,14 +278,22 @@ def promote(
         first = drawn(pool, list(truth), rounds.start - len(truth), rng)
         truth |= dict(zip(first, train(first), strict=True))
     while len(truth) < rounds.total:
-        count = min(rounds.batch, rounds.total - len(truth))
-        arm = sum(is_random(len(truth) + i - rounds.start, rounds.random) for i in range(count))
-        chosen = best_left(pool, truth, count - arm, rng)
-        chosen += drawn(pool, [*truth, *chosen], arm, rng)
+        best, arm = next_round(pool, truth, rounds, rng)
+        chosen = best + arm
         if not chosen:
             break
         truth |= dict(zip(chosen, train(chosen), strict=True))
     return truth
+
+
+def next_round(
+    pool: Pool, truth: Mapping[int, float], rounds: Rounds, rng: np.random.Generator
+) -> tuple[list[int], list[int]]:
+    """Return what a calibration on all trainings thinks best, and the random arm."""
+    count = min(rounds.batch, rounds.total - len(truth))
+    share = sum(is_random(len(truth) + i - rounds.start, rounds.random) for i in range(count))
+    best = best_left(pool, truth, count - share, rng)
+    return best, drawn(pool, [*truth, *best], share, rng)
 
 
 def best_left(

@@ -21,7 +21,7 @@ class Candidate:
         groups: its best partition, as operations of the edge.
         distance: one minus the mean similarity across the cut.
         se: standard error of `distance` over batches.
-        tied: number of partitions within two standard errors of the best, itself included.
+        tied: partitions within two standard errors of the best, itself included.
         tried: number of partitions.
         similarity: (K, K) mean similarity of the operations.
     """
@@ -30,7 +30,7 @@ class Candidate:
     groups: Partition
     distance: float
     se: float
-    tied: int
+    tied: tuple[Partition, ...]
     tried: int
     similarity: tuple[tuple[float, ...], ...]
 
@@ -53,20 +53,26 @@ def undecided(region: Region, root: Region) -> list[int]:
     return [index for index, (own, whole) in enumerate(pairs) if own == whole and len(own) > 1]
 
 
-def candidate(edge: int, alive: Sequence[int], similarities: Any, groups: int) -> Candidate:
+def candidate(edge: int, alive: Sequence[int], similarities: Any, parts: int) -> Candidate:
     """Find the best cut of an edge from similarities on batches.
 
     Args:
         edge: index of the edge.
         alive: its operations.
         similarities: (M, K, K) of the operations, in their order.
-        groups: number of groups; as many as there are operations at most.
+        parts: number of groups; as many as there are operations at most.
     """
     batches = np.asarray(similarities)
-    cut = best_of(batches, min(groups, len(alive)))
-    named = tuple(tuple(alive[index] for index in group) for group in cut.groups)
+    cut = best_of(batches, min(parts, len(alive)))
     rows = tuple(tuple(map(float, row)) for row in batches.mean(axis=0))
-    return Candidate(edge, named, cut.distance, cut.se, len(cut.tied), cut.tried, rows)
+    tied = tuple(operations(alive, partition) for partition in cut.tied)
+    groups = operations(alive, cut.groups)
+    return Candidate(edge, groups, cut.distance, cut.se, tied, cut.tried, rows)
+
+
+def operations(alive: Sequence[int], partition: Partition) -> Partition:
+    """Return a partition of positions as one of the operations that stand there."""
+    return tuple(tuple(alive[index] for index in group) for group in partition)
 
 
 def chosen(candidates: Sequence[Candidate]) -> Candidate:
@@ -126,7 +132,7 @@ def to_json(node: Node) -> dict[str, Any]:
                 "groups": [list(group) for group in one.groups],
                 "distance": one.distance,
                 "se": one.se,
-                "tied": one.tied,
+                "tied": [[list(group) for group in partition] for partition in one.tied],
                 "tried": one.tried,
                 "similarity": [list(row) for row in one.similarity],
             }
@@ -148,6 +154,7 @@ def from_json(data: Mapping[str, Any]) -> Node:
                 **{
                     **one,
                     "groups": tuples(one["groups"]),
+                    "tied": tuple(map(tuples, one["tied"])),
                     "similarity": tuples(one["similarity"]),
                 }
             )

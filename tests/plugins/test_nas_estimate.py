@@ -148,8 +148,10 @@ def test_counting_convolutions_ranks_the_table_better_than_the_supernets(table):
 @pytest.mark.parametrize(("name", "rank"), [("one_shot", 6654), ("few_shot", 2089)])
 def test_the_supernets_first_choices_are_far_from_the_best(table, name, rank):
     truth, estimates, _, _ = table
-    first = truth[estimates[name] == estimates[name].max()].max()
-    assert (truth > first).sum() + 1 == pytest.approx(rank, rel=0.01)
+    first = truth[estimates[name] == estimates[name].max()]  # several cells share the first place
+    places = [(truth > one).sum() + 1 for one in first]
+    assert min(places) <= rank <= max(places)
+    assert min(places) > len(truth) // 25
 
 
 @pytest.mark.parametrize(
