@@ -1,0 +1,255 @@
+"""Early stopping for one or several objectives: successive halving that waits for nobody.
+
+A trial that reaches a rung (`min`, `min * eta`, `min * eta^2`, ... below `max`) is compared with
+all that have reached it, and goes on if it is among the best `1 / eta` of them. Sources:
+
+- Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht and Talwalkar, A System for Massively
+  Parallel Hyperparameter Tuning, 2020: asynchronous halving.
+- Schmucker, Donini, Zafar, Salinas and Archambeau, Multi-objective Asynchronous Successive Halving,
+  2021: the best of several objectives by non-dominated rank, and an order within the rank.
+- Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband: A Novel Bandit-Based Approach to
+  Hyperparameter Optimization, 2018: brackets.
+
+Departures: a running trial is compared again whenever it reports, as others reach its rung, so
+that those that were early are not let through for want of rivals; what is known of a trial from
+its start (its cost) counts from the first rung; infeasible trials come last.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from automl.places import Order, place
+from automl.study import Constraint, Fidelity, Objective
+
+EDGE = 1e-9  # progress that is short of a rung by rounding alone has reached it
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a trial when it reported.
+
+    Attributes:
+        trial: its number.
+        step: its progress.
+        goes_on: False if it is to be stopped.
+        rung: progress of the rung at which it was compared; None if it was not.
+        position: its place among those who reached the rung, from 1; 0 if it was not compared.
+        among: how many were compared, itself included.
+        kept: how many of them may go on.
+        spared: whether it would have been stopped, but is allowed to finish as a check.
+        ignored: objectives that were not known yet.
+    """
+
+    trial: int
+    step: float
+    goes_on: bool = True
+    rung: float | None = None
+    position: int = 0
+    among: int = 0
+    kept: int = 0
+    spared: bool = False
+    ignored: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say in one line what was decided and why."""
+        if self.rung is None:
+            return f"trial {self.trial} goes on at {self.step:g}"
+        act = "is spared" if self.spared else "goes on" if self.goes_on else "is stopped"
+        known = f", without {', '.join(self.ignored)}" if self.ignored else ""
+        return (
+            f"trial {self.trial} {act} at {self.step:g}: place {self.position} of {self.among} "
+            f"at rung {self.rung:g}, which keeps {self.kept}{known}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """What trials are compared by: objectives, constraints and the order within a rank."""
+
+    objectives: Mapping[str, Objective]
+    constraints: Mapping[str, Constraint]
+    order: Order
+
+    def known(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the objectives that these metrics hold."""
+        return tuple(name for name in self.objectives if name in metrics)
+
+    def goals(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the goals of objectives."""
+        return tuple(self.objectives[name].goal for name in names)
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Add up how far metrics are beyond their bounds, in units of the bounds; 0 if feasible.
+
+        A constraint on a metric that is not known yet is kept.
+        """
+        return sum(
+            beyond(metrics[name], bounds)
+            for name, bounds in self.constraints.items()
+            if name in metrics
+        )
+
+
+def beyond(value: float, bounds: Constraint) -> float:
+    """Return how far a value is beyond its bounds, in units of the bound; infinite for a NaN."""
+    if math.isnan(value):
+        return math.inf
+    over = 0.0 if bounds.max is None else (value - bounds.max) / (abs(bounds.max) or 1.0)
+    under = 0.0 if bounds.min is None else (bounds.min - value) / (abs(bounds.min) or 1.0)
+    return max(0.0, over, under)
+
+
+class Rungs:
+    """The rungs of a study, and who has reached them.
+
+    Equal reports in equal order give equal decisions: after a restart, `report` what was recorded.
+
+    Args:
+        fidelity: minimum, maximum, eta, brackets and the fraction to spare.
+        objectives: goals by metric.
+        constraints: bounds by metric.
+        seed: of the brackets and of who is spared.
+        not_before: progress before which no trial is stopped, whatever the rungs say.
+        order: of trials that do not dominate each other.
+    """
+
+    def __init__(
+        self,
+        fidelity: Fidelity,
+        objectives: Mapping[str, Objective],
+        constraints: Mapping[str, Constraint] | None = None,
+        *,
+        seed: int = 0,
+        not_before: float = 0.0,
+        order: Order = "epsilon-net",
+    ) -> None:
+        self.fidelity = fidelity
+        self.aims = Aims(dict(objectives), dict(constraints or {}), order)
+        self.seed = seed
+        self.not_before = not_before
+        self.decisions: list[Decision] = []
+        self.metrics: dict[int, dict[str, float]] = {}  # the latest that is known of each trial
+        self.reached: dict[tuple[int, int], dict[int, dict[str, float]]] = {}  # bracket and rung
+        self.highest: dict[int, int] = {}
+        self.spared: dict[int, Decision] = {}
+
+    def report(self, trial: int, step: float, metrics: Mapping[str, float]) -> Decision:
+        """Take what a trial reports, and decide whether it goes on.
+
+        Args:
+            trial: its number.
+            step: its progress in the study's unit; 0 for what is known before training.
+            metrics: what is new; what it reported before still holds.
+        """
+        known = self.metrics.setdefault(trial, {})
+        known.update(metrics)
+        if trial in self.spared:
+            return Decision(trial, step)
+        rung = rung_of(step, self.fidelity)
+        if rung is None or rung < self.bracket(trial):
+            return Decision(trial, step)
+        if rung > self.highest.get(trial, -1):
+            self.highest[trial] = rung
+            self.reached.setdefault((self.bracket(trial), rung), {})[trial] = dict(known)
+        if step < self.not_before * (1 - EDGE):
+            return Decision(trial, step)
+        return self.decide(trial, step)
+
+    def decide(self, trial: int, step: float) -> Decision:
+        """Compare a trial with those that have reached its highest rung."""
+        rung = self.highest[trial]
+        reached = self.reached[self.bracket(trial), rung]
+        mine = reached[trial]
+        names = self.aims.known(mine)
+        ignored = tuple(name for name in self.aims.objectives if name not in names)
+        rivals = {number: one for number, one in reached.items() if set(names) <= one.keys()}
+        level = self.fidelity.min * self.fidelity.eta**rung
+        kept = math.ceil(len(rivals) / self.fidelity.eta)
+        position = place(
+            list(rivals).index(trial),
+            [[one[name] for name in names] for one in rivals.values()],
+            [self.aims.violation(one) for one in rivals.values()],
+            self.aims.goals(names),
+            self.aims.order,
+        )
+        weak = position > kept
+        spare = weak and self.spares(trial)
+        decision = Decision(
+            trial, step, not weak or spare, level, position, len(rivals), kept, spare, ignored
+        )
+        if spare:
+            self.spared[trial] = decision
+        self.decisions.append(decision)
+        return decision
+
+    def bracket(self, trial: int) -> int:
+        """Return the bracket of a trial: the number of its first rung.
+
+        Brackets get trials in the proportions of Hyperband (algorithm 1): bracket b of B has
+        `eta^(B - 1 - b) / (B - b)`.
+        """
+        count = self.fidelity.brackets
+        if count == 1:
+            return 0
+        weights = [self.fidelity.eta ** (count - 1 - b) / (count - b) for b in range(count)]
+        return Random(f"bracket {self.seed} {trial}").choices(range(count), weights)[0]
+
+    def spares(self, trial: int) -> bool:
+        """Say whether this trial may finish even if it is weak."""
+        return Random(f"spare {self.seed} {trial}").random() < self.fidelity.spare
+
+
+def rung_of(step: float, fidelity: Fidelity) -> int | None:
+    """Return the number of the highest rung that this progress has reached; None if none.
+
+    There is no rung at `max`: a trial ends there by itself.
+    """
+    step *= 1 + EDGE
+    if step < fidelity.min:
+        return None
+    rung = int(math.log(step / fidelity.min, fidelity.eta) + EDGE)
+    if fidelity.max is not None:
+        last = math.ceil(math.log(fidelity.max / fidelity.min, fidelity.eta) - EDGE) - 1
+        rung = min(rung, last)
+    return rung if rung >= 0 else None
+
+
+def levels(fidelity: Fidelity, longest: float) -> tuple[float, ...]:
+    """Return the progress of every rung up to `longest`, for figures and tables."""
+    highest = rung_of(longest, fidelity)
+    return tuple(
+        fidelity.min * fidelity.eta**k for k in range(-1 if highest is None else highest + 1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What stopping saved and what it may have cost.
+
+    Attributes:
+        stopped: trials that were stopped.
+        saved: progress that they did not make.
+        spared: trials that would have been stopped and finished instead.
+        wrong: those of the spared that are on the front of all that finished.
+    """
+
+    stopped: int
+    saved: float
+    spared: int
+    wrong: int
+
+
+def check(decisions: Sequence[Decision], front: Iterable[int], whole: float) -> Check:
+    """Weigh the decisions of a study against its end.
+
+    Args:
+        decisions: of the study.
+        front: numbers of the finished trials that no other dominates.
+        whole: progress of a trial that is not stopped.
+    """
+    stopped = [decision for decision in decisions if not decision.goes_on]
+    spared = {decision.trial for decision in decisions if decision.spared}
+    saved = sum(max(0.0, whole - decision.step) for decision in stopped)
+    return Check(len(stopped), saved, len(spared), len(spared & set(front)))
