@@ -88,7 +88,7 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     density = pruner.feasible(options.density)
     record = Record(facts(pruner, job, density) | {"asked": options.density, "further": []})
     state = snapshot(job.model)
-    for name, allocator, at in further(pruner, density):
+    for name, allocator, at in further(pruner, density, job.seed):
         if job.stopped:
             return
         keep = pruner.keep(at, allocator)
@@ -103,12 +103,19 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     record.save(job)
 
 
-def further(pruner: Pruner, density: float) -> Iterator[tuple[str, Any, float]]:
-    """Yield name, allocator and density of each further point."""
+def further(pruner: Pruner, density: float, seed: int) -> Iterator[tuple[str, Any, float]]:
+    """Yield name, allocator and density of each further point.
+
+    The densities are drawn, one from each of `front` equal parts of the logarithmic range: trials
+    with the same settings then fill one curve together instead of measuring the same points.
+    """
     options = pruner.options
     lowest = pruner.feasible(min(SPARSEST, density))
-    for at in np.geomspace(0.9, lowest, options.front) if options.front else ():
-        yield f"density={at:.3g}", options.allocator, float(at)
+    edges = np.geomspace(1.0, lowest, options.front + 1)
+    places = np.random.default_rng(seed).random(options.front)
+    for high, low, place in zip(edges, edges[1:], places, strict=False):
+        at = float(high * (low / high) ** place)
+        yield f"density={at:.4g}", options.allocator, at
     if options.compare:
         for allocator in ALLOCATORS:
             yield f"allocator={allocator}", allocator, density

@@ -1,0 +1,259 @@
+"""A trial that prunes: what it shares, yields, leaves behind and survives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import automl
+from automl.job import JobSpec
+from automl.stages import prepare, trial
+from automl.zoo import ConvNet, Digits
+from automl_pruning import Pruning
+from automl_pruning.export import masks_of
+from automl_pruning.finetune import targets
+from automl_pruning.masks import apply, density, nonzero_masks
+from automl_pruning.options import Options, proposed
+from automl_pruning.report import sections
+from automl_pruning.units import find_units
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
+]
+
+
+class Quiet:
+    def __init__(self):
+        self.reports = []
+
+    def report(self, step, metrics):
+        self.reports.append((step, metrics))
+
+    def stopped(self):
+        return False
+
+    def map(self, function, items, folder):
+        raise NotImplementedError
+
+
+def study(**options):
+    return automl.Study(
+        name="prune",
+        model={"class_path": "automl.zoo.ConvNet", "init_args": {"width": 4, "depth": 2}},
+        data={"class_path": "automl.zoo.Digits", "init_args": {"batch_size": 128}},
+        trainer={"max_epochs": 2},
+        plugins={"pruning": {"points": 6, "front": 3, "calibration": 64, **options}},
+        objectives={
+            "val_accuracy": {"goal": "maximize", "ref": 0.1},
+            "density": {"goal": "minimize", "ref": 1.0},
+        },
+        space={"pruning.density": {"float": [0.05, 1.0], "log": True}},
+        budget={"trials": 2},
+    )
+
+
+def spec(tmp_path, kind="trial", params=None, **options):
+    (tmp_path / "trial").mkdir(exist_ok=True)
+    return JobSpec(
+        study=study(**options),
+        kind=kind,
+        number=0,
+        attempt=0,
+        params=params or {"pruning.density": 0.2},
+        seed=3,
+        folder=tmp_path / ("trial" if kind == "trial" else "shared"),
+        shared=tmp_path / "shared",
+        here=tmp_path,
+    )
+
+
+def run(tmp_path, **options):
+    outcome = trial(spec(tmp_path, **options), Quiet())
+    assert outcome.state == "done", outcome
+    return outcome
+
+
+def density_of(path):
+    model = ConvNet.load_from_checkpoint(path, weights_only=True)
+    return density(nonzero_masks(model, find_units(model)))
+
+
+def exact(asked):
+    total = sum(unit.size for unit in find_units(ConvNet(width=4, depth=2)))
+    return pytest.approx(round(asked * total) / total, rel=1e-6)
+
+
+def test_a_trial_yields_a_front_and_its_own_point_at_the_exact_density(tmp_path):
+    outcome = run(tmp_path)
+    assert [point.name.split("=")[0] for point in outcome.points] == ["density"] * 3 + [
+        "allocator"
+    ] * 6
+    assert outcome.metrics["density"] == exact(0.2)
+    assert density_of(tmp_path / "trial" / "model.ckpt") == exact(0.2)
+    for point in outcome.points:
+        asked = point.params["pruning.density"]
+        assert point.metrics["density"] == exact(asked)
+        assert density_of(tmp_path / "trial" / point.artifact / "model.ckpt") == exact(asked)
+        assert 0 < point.metrics["val_accuracy"] <= 1
+
+
+def test_all_allocators_keep_the_same_number_of_weights(tmp_path):
+    points = [p for p in run(tmp_path, front=0).points if p.name.startswith("allocator")]
+    assert len({point.metrics["density"] for point in points}) == 1
+
+
+def test_rounds_reach_the_density_in_equal_steps(tmp_path):
+    outcome = run(tmp_path, rounds=2, front=0, compare=False, finetune_epochs=1)
+    record = json.loads((tmp_path / "trial" / "pruning" / "record.json").read_text())
+    assert [row["density"] for row in record["rounds"]] == pytest.approx([0.2**0.5, 0.2])
+    assert outcome.metrics["density"] == exact(0.2)
+    first, second = (row["keep"] for row in record["rounds"])
+    assert all(later <= before for before, later in zip(first, second, strict=True))
+
+
+def test_the_plan_beside_the_model_holds_its_masks(tmp_path):
+    run(tmp_path, front=0, compare=False)
+    masks = masks_of(tmp_path / "trial" / "pruning.json")
+    model = ConvNet.load_from_checkpoint(tmp_path / "trial" / "model.ckpt", weights_only=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    apply(model, masks)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert density(masks) == exact(0.2)
+
+
+def test_a_plan_of_another_format_is_refused(tmp_path):
+    (tmp_path / "pruning.json").write_text('{"format": 7}')
+    with pytest.raises(ValueError, match="format 7; this version reads 1"):
+        masks_of(tmp_path / "pruning.json")
+
+
+def test_a_density_below_the_floors_becomes_the_least_that_they_allow(tmp_path):
+    options = {"front": 0, "compare": False, "finetune_epochs": 0}
+    outcome = run(tmp_path, params={"pruning.density": 0.001}, **options)
+    units = find_units(ConvNet(width=4, depth=2))
+    least = sum(unit.floor for unit in units) / sum(unit.size for unit in units)
+    assert outcome.metrics["density"] == pytest.approx(least)
+
+
+def test_where_only_pruning_is_searched_the_dense_model_is_trained_once(tmp_path):
+    (tmp_path / "shared").mkdir()
+    assert prepare(spec(tmp_path, kind="prepare"), Quiet()).state == "done"
+    names = {path.name.split("-")[0] for path in (tmp_path / "shared" / "pruning").iterdir()}
+    assert names == {"calibration.pt", "dense.pt", "curves"}
+    run(tmp_path, finetune_epochs=0)
+    assert not (tmp_path / "trial" / "checkpoints").exists()
+    assert not list((tmp_path / "trial" / "pruning").glob("curves-*"))
+
+
+def test_a_checkpoint_is_pruned_without_training(tmp_path):
+    run(tmp_path, params={"pruning.density": 1.0}, front=0, compare=False, finetune_epochs=0)
+    source = tmp_path / "trial" / "model.ckpt"
+    other = tmp_path / "other"
+    other.mkdir()
+    options = {"front": 0, "compare": False, "finetune_epochs": 0, "checkpoint": str(source)}
+    outcome = run(other, **options)
+    assert not (other / "trial" / "checkpoints").exists()
+    assert outcome.metrics["density"] == exact(0.2)
+
+
+def test_a_checkpoint_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(automl.PluginError, match=r"checkpoint: no file nowhere\.ckpt"):
+        trial(spec(tmp_path, checkpoint="nowhere.ckpt"), Quiet())
+
+
+def test_calibration_samples_are_training_samples(tmp_path):
+    run(tmp_path, front=0, compare=False, finetune_epochs=0)
+    drawn = torch.load(tmp_path / "trial" / "pruning" / "calibration.pt", weights_only=True)
+    data = Digits()
+    data.setup()
+    known = {image.numpy().tobytes() for image in data.splits["train"].inputs}
+    assert len(drawn) == 64
+    assert all(image.numpy().tobytes() in known for image in drawn)
+
+
+KILLED = """
+import os, signal, sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from automl_pruning import masks
+from automl import callbacks
+import test_pruning_stages as case
+
+callbacks.Saver.on_train_epoch_end = lambda self, trainer, _: self.save(trainer)
+
+def die(self, trainer, *_):
+    if trainer.current_epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+masks.KeepMasks.on_train_batch_end = die
+case.run(Path({folder!r}), front=0, compare=False, finetune_epochs=4)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_trial_goes_on_to_the_same_model_as_an_uncut_one(tmp_path):
+    options = {"front": 0, "compare": False, "finetune_epochs": 4}
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    cut.mkdir()
+    whole.mkdir()
+    code = KILLED.format(here=str(Path(__file__).parent), folder=str(cut))
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    run(cut, **options)
+    run(whole, **options)
+    assert density_of(cut / "trial" / "model.ckpt") == exact(0.2)
+    first, second = (
+        torch.load(folder / "trial" / "model.ckpt", weights_only=True)["state_dict"]
+        for folder in (cut, whole)
+    )
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_report_shows_fronts_allocators_units_and_the_diagnostic(tmp_path):
+    outcome = run(tmp_path, finetune_epochs=0)
+    done = automl.Trial(
+        number=0,
+        state="done",
+        params={},
+        origin="default",
+        seed=0,
+        folder=tmp_path / "trial",
+        metrics=outcome.metrics,
+        points=outcome.points,
+    )
+    history = automl.History(study(), automl.Space({}), (done,), tmp_path)
+    (section,) = sections(history)
+    titles = [part.title for part in section.parts if hasattr(part, "title")]
+    assert titles[0] == "val_accuracy over density"
+    assert "units" in titles
+    assert any(title.startswith("allocators at density 0.2") for title in titles)
+    assert any(title.startswith("does distortion add up?") for title in titles)
+
+
+def test_a_report_without_pruned_trials_has_no_section(tmp_path):
+    assert sections(automl.History(study(), automl.Space({}), (), tmp_path)) == []
+
+
+def test_options_that_are_searched_have_defaults_within_their_ranges():
+    space = automl.Space(dict(Pruning(Options(blocks=2)).space()))
+    assert set(space) <= {*Options.model_fields, "coefficients.b1", "coefficients.b2"}
+    assert space.problems(space.default()) == []
+    assert space.default()["density"] == Options().density
+
+
+def test_every_further_point_is_a_point_of_the_space():
+    space = automl.Space(dict(proposed(Options())))
+    point = {"allocator": "lamp", "density": 0.3, "rounds": 1, "finetune_epochs": 0}
+    assert space.problems(space.default() | point) == []
+
+
+def test_rounds_keep_equal_shares():
+    assert targets(0.125, 3) == pytest.approx([0.5, 0.25, 0.125])
