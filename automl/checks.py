@@ -176,6 +176,6 @@ def names(known: Known) -> Found:
     if isinstance(sampler, str) and sampler not in SAMPLERS and "." not in sampler:
         hint = did_you_mean_or_known(sampler, SAMPLERS)
         yield ("search", "sampler"), f"no sampler is named {short(sampler)}{hint}"
-    if storage != "auto" and "://" not in storage and "${env:" not in storage:
+    if storage != "auto" and "://" not in storage and "${" not in storage:
         message = f"expected auto or a URL such as sqlite:///study.db, got {short(storage)}"
         yield ("storage",), message

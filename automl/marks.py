@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from automl.errors import Problem
+from automl.scalars import bare
 
 Trail: TypeAlias = tuple[Hashable, ...]  # the keys and indices that lead to a value
 
@@ -50,11 +51,11 @@ class Marks:
         path = dotted(trail)
         below = [part for part in self.given if value and part[:-1] == trail]
         if below:  # what is wrong with a whole is probably what was changed in it
-            return Problem(f"--set {self.given[below[-1]]}: {message}", path, COMMAND_LINE)
+            return Problem(f"--set {bare(self.given[below[-1]])}: {message}", path, COMMAND_LINE)
         for end in range(len(trail), -1, -1):
             part = trail[:end]
             if part in self.given:
-                return Problem(f"--set {self.given[part]}: {message}", path, COMMAND_LINE)
+                return Problem(f"--set {bare(self.given[part])}: {message}", path, COMMAND_LINE)
             first, second = (self.values, self.keys) if value else (self.keys, self.values)
             if place := first.get(part) or second.get(part):
                 return self.at(place, message, path)

@@ -7,7 +7,7 @@ from automl import outline, yamlfile
 from automl.errors import Problem, StudyError
 from automl.marks import COMMAND_LINE, Marks, Trail, dotted
 from automl.outline import Json
-from automl.scalars import short
+from automl.scalars import bare, short
 from automl.study import Study
 from automl.suggest import nearest
 
@@ -39,7 +39,7 @@ def _apply(data: dict[str, Any], marks: Marks, schema: Json, text: str) -> list[
 
 
 def _blame(text: str, message: str, path: str = "") -> Problem:
-    return Problem(f"--set {short(text).strip(chr(39))}: {message}", path, COMMAND_LINE)
+    return Problem(f"--set {bare(text)}: {message}", path, COMMAND_LINE)
 
 
 def trail_of(path: str, data: Any, schema: Json) -> Trail:

@@ -60,6 +60,11 @@ def short(value: Any, longest: int = 60) -> str:
     return _clipped(value, longest)
 
 
+def bare(text: str, longest: int = 100) -> str:
+    """Write a text for a message without quotes: what cannot be seen is escaped."""
+    return short(text, longest)[1:-1]
+
+
 def _clipped(value: Any, longest: int) -> str:
     if isinstance(value, dict):
         text = "{" + ", ".join(f"{key}: {short(item, 20)}" for key, item in _few(value)) + "}"

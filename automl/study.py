@@ -96,11 +96,13 @@ class Fidelity(Record):
     """Early stopping: how progress is counted and when weak trials are stopped."""
 
     unit: Literal["epoch", "step", "seconds"] = Field("epoch", description="what progress counts")
-    min: float = Field(1, gt=0, description="progress before which nothing is stopped: first rung")
+    min: float = Field(
+        1.0, gt=0, description="progress before which nothing is stopped: first rung"
+    )
     max: float | None = Field(
         None, gt=0, description="progress of a whole trial; default: last rung"
     )
-    eta: float = Field(3, gt=1, description="one in `eta` trials goes on at each rung")
+    eta: float = Field(3.0, gt=1, description="one in `eta` trials goes on at each rung")
     stop: Literal["asha", "off"] | Component = Field("asha", description="rule of stopping")
     brackets: int = Field(1, ge=1, description="number of brackets, each starting a rung later")
     spare: float = Field(
@@ -111,7 +113,7 @@ class Fidelity(Record):
 class Resources(Record):
     """What one trial needs."""
 
-    gpus: float = Field(0, ge=0, description="GPUs of a trial: 0, a fraction below 1, or whole")
+    gpus: float = Field(0.0, ge=0, description="GPUs of a trial: 0, a fraction below 1, or whole")
     cpus: int = Field(1, ge=1, description="CPU threads of a trial")
     memory: Bytes | None = Field(
         None, description="memory of a trial; above it the trial is killed"

@@ -41,22 +41,30 @@ def nearest(name: object, names: Iterable[str], prefer: Collection[str] = ()) ->
     """
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         return None
-    limit = max(1, len(name) // 3)
     ranked = [
         (slips + (1 if prefer and other not in prefer else 0), order, other)
         for order, other in enumerate(names)
-        if (slips := _slips(name.lower(), other.lower(), limit)) <= limit
+        if (slips := _slips(*_apart(name.lower(), other.lower()))) is not None
     ]
     return min(ranked)[2] if ranked else None
 
 
-def _slips(name: str, other: str, limit: int) -> int:
-    if abs(len(name) - len(other)) <= limit:
-        slips = distance(name, other)
-        if slips <= limit:
-            return slips
+def _apart(name: str, other: str) -> tuple[str, str]:
+    """Drop the words before dots that two names share: a slip is in what is left."""
+    head, dot, rest = name.partition(".")
+    while dot and other.startswith(head + dot):
+        name, other = rest, other[len(head) + 1 :]
+        head, dot, rest = name.partition(".")
+    return name, other
+
+
+def _slips(name: str, other: str) -> int | None:
+    """Count the slips between two names that are near."""
+    limit = max(1, len(name) // 3)
+    if abs(len(name) - len(other)) <= limit and (slips := distance(name, other)) <= limit:
+        return slips
     part = len(name) > 2 and (name in other.split("_") or other in name.split("_"))
-    return limit if part else limit + 1
+    return limit if part else None
 
 
 def did_you_mean(name: object, names: Iterable[str], prefer: Collection[str] = ()) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from automl.errors import Problem, StudyError
 from automl.marks import Marks, Place, Trail, dotted
-from automl.scalars import TooLongError, scalar, short
+from automl.scalars import TooLongError, bare, scalar, short
 
 DEPTH = 32  # mappings and lists inside each other
 NODES = 50_000  # keys and values, those of aliases counted each time
@@ -129,7 +129,7 @@ class Builder:
             return
         inside = any(frame.anchor == name for frame in self.stack)
         why = "contains itself" if inside else "names nothing above it"
-        self.problem(f"alias *{short(name).strip(chr(39))} {why}", place)
+        self.problem(f"alias *{bare(name or '')} {why}", place)
         self.add(Skip if self.awaits_key() else None, place)
 
     def add(self, value: Any, place: Place, height: int = 0) -> None:

@@ -63,6 +63,12 @@ def test_a_name_that_is_far_from_all_suggests_nothing():
     assert nearest(3, ["3"]) is None
 
 
+def test_dotted_names_are_compared_where_they_part():
+    assert nearest("model.x", ["model.lr"]) is None
+    assert nearest("model.rl", ["model.lr"]) == "model.lr"
+    assert nearest("modle.lr", ["model.lr"]) == "model.lr"
+
+
 def test_the_preferred_name_wins_among_near_ones():
     assert nearest("stop", ["step", "shop"]) == "step"
     assert nearest("stop", ["step", "shop"], prefer={"shop"}) == "shop"
