@@ -97,3 +97,13 @@ def summed(gradient: Tensor, *, unit: bool) -> Tensor:
     if unit:
         gradient = gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-30)
     return (gradient @ gradient.sum(-2).unsqueeze(-1)).squeeze(-1)
+
+
+def measured(
+    log_probs: LogProbs, parameters: Mapping[str, Tensor], advantages: Tensor, *, unit: bool
+) -> Tensor:
+    """Compute the (K,) influences in the cheapest way: K backwards only for unit gradients."""
+    if unit:
+        rows = gradients(log_probs(parameters), parameters, advantages)
+        return summed(rows, unit=True)
+    return influence_by_differences(log_probs, parameters, advantages)

@@ -69,46 +69,48 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """R runs of G episodes of T steps.
+    """R runs of G episodes, M steps together.
 
     Attributes:
-        chosen: (R, T * G) state times A plus action.
-        alive: (R, T * G) whether the episode had not ended.
+        places: (M,) which of the R * S * A states and actions each step took.
+        episodes: (M,) which of the R * G episodes each step belongs to.
         returns: (R, G, K) normalized sums of rewards.
     """
 
-    chosen: Tensor
-    alive: Tensor
+    places: Tensor
+    episodes: Tensor
     returns: Tensor
 
 
 def rollouts(table: Table, policy: Tensor, group: int, generator: torch.Generator) -> Rollouts:
     """Follow (R, S, A) log-probabilities for `group` episodes of each run."""
-    runs, _, actions = policy.shape
-    state = torch.zeros(runs, group, dtype=torch.long)
-    alive = torch.ones(runs, group, dtype=torch.bool)
-    rows = torch.arange(runs).unsqueeze(1)
-    total = torch.zeros(runs, group, len(table.rewards), dtype=torch.float64)
-    chosen, lived = [], []
+    runs, states, actions = policy.shape
+    likely = policy.exp().flatten(0, 1)
+    going = torch.arange(runs * group)
+    state = torch.zeros_like(going)
+    total = torch.zeros(runs * group, len(table.rewards), dtype=policy.dtype)
+    places, episodes = [], []
     for _ in range(table.horizon):
-        noise = torch.rand(runs, group, actions, generator=generator, dtype=torch.float64)
-        action = (policy[rows, state] - (-noise.log()).log()).argmax(-1)  # Gumbel's trick
-        chosen.append(state * actions + action)
-        lived.append(alive)
-        total += table.paid[state, action] * alive.unsqueeze(-1)
-        alive = alive & ~table.ends[state, action]
-        state = table.after[state, action]
-        if not alive.any():
+        cell = going // group * states + state
+        race = torch.empty(len(going), actions, dtype=policy.dtype).exponential_(
+            generator=generator
+        )
+        action = (likely[cell] / race).argmax(-1)  # the first of these clocks to ring
+        places.append(cell * actions + action)
+        episodes.append(going)
+        total.index_add_(0, going, table.paid[state, action])
+        on = ~table.ends[state, action]
+        going, state = going[on], table.after[state, action][on]
+        if not len(going):
             break
-    returns = torch.from_numpy(normalized(table.rewards, total.numpy()))
-    return Rollouts(torch.cat(chosen, 1), torch.cat(lived, 1), returns)
+    returns = torch.from_numpy(normalized(table.rewards, total.view(runs, group, -1).numpy()))
+    return Rollouts(torch.cat(places), torch.cat(episodes), returns)
 
 
 def tallied(seen: Rollouts, policy: Tensor, values: Tensor) -> Tensor:
     """Sum (R, G) values of the episodes over the steps at each (R, S, A) state and action."""
-    steps = seen.chosen.shape[1] // values.shape[1]
-    sums = torch.zeros(len(policy), policy[0].numel(), dtype=torch.float64)
-    sums.scatter_add_(1, seen.chosen, values.repeat(1, steps) * seen.alive)
+    sums = torch.zeros(policy.numel(), dtype=policy.dtype)
+    sums.index_add_(0, seen.places, values.flatten()[seen.episodes])
     return sums.view(policy.shape) / values.shape[1]
 
 

@@ -1,0 +1,178 @@
+import json
+
+import pytest
+import torch
+from plugins.reward_weights_runs import Line, study, trial
+
+from automl.space import Space
+from automl_reward_weights.keeper import Keeper
+from automl_reward_weights.options import Options, space
+from automl_reward_weights.rewards import Reward
+from automl_reward_weights.scalarize import Scalarizer, even
+from automl_reward_weights.weighters import HvGradient
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:.*num_workers", "ignore:.*isinstance.treespec"
+)
+
+
+def archive_of(folder):
+    return json.loads((folder / "archive.json").read_text())
+
+
+def test_a_run_yields_one_point_for_each_archived_policy(tmp_path):
+    outcome = trial(study(trainer={"max_epochs": 12}), tmp_path)
+    rows = archive_of(tmp_path)["archive"]
+    steps = {row["step"] for row in rows}
+    given = {int(point.metrics["step"]) for point in outcome.points}
+    assert outcome.state == "done"
+    assert given | {int(outcome.metrics["step"])} == steps
+    assert len(outcome.points) == len(rows) - 1 > 0
+
+
+def test_a_point_measures_the_policy_that_its_artifact_holds(tmp_path):
+    outcome = trial(study(trainer={"max_epochs": 12}), tmp_path)
+    for point in outcome.points:
+        assert point.metrics["val_treasure"] == point.metrics["selected_treasure"]
+        assert point.metrics["val_time"] == point.metrics["selected_time"]
+        assert "policy.weight" in torch.load(tmp_path / point.artifact, weights_only=True)
+
+
+def test_policies_that_the_archive_dropped_are_removed(tmp_path):
+    trial(study(trainer={"max_epochs": 12}), tmp_path)
+    named = {row["checkpoint"] for row in archive_of(tmp_path)["archive"]}
+    assert {f"points/{path.name}" for path in (tmp_path / "points").iterdir()} == named
+
+
+def test_the_hypervolume_of_the_archive_is_reported_and_can_be_an_objective(tmp_path):
+    line = Line()
+    made = study(objectives={"archive_hypervolume": {"goal": "maximize"}})
+    outcome = trial(made, tmp_path, line)
+    told = [metrics["archive_hypervolume"] for _, metrics in line.reports]
+    assert told == sorted(told)
+    assert outcome.metrics["archive_hypervolume"] == pytest.approx(told[-1])
+
+
+@pytest.mark.parametrize("weighter", ["hv_gradient", "gradient", "lagrangian", "random"])
+def test_a_run_that_was_cut_ends_as_the_uncut_one(tmp_path, weighter):
+    options = {"weighter": weighter}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    expected = trial(study(options), whole)
+    assert trial(study(options), cut, Line(most=3)).state == "stopped"
+    got = trial(study(options), cut, attempt=1)
+    assert got.metrics["archive_hypervolume"] == expected.metrics["archive_hypervolume"]
+    assert archive_of(cut) == archive_of(whole)
+
+
+def test_a_fit_that_has_ended_is_refined_without_training_again(tmp_path):
+    first = trial(study(), tmp_path)
+    again = trial(study(), tmp_path, Line(), attempt=1)
+    assert [p.metrics for p in again.points] == [p.metrics for p in first.points]
+
+
+def test_equal_seeds_give_equal_archives_and_others_do_not(tmp_path):
+    runs = {name: tmp_path / name for name in ("one", "two", "other")}
+    for name, folder in runs.items():
+        trial(study(), folder, seed=2 if name == "other" else 1)
+    one, two, other = (archive_of(folder)["curve"] for folder in runs.values())
+    assert one == two
+    assert one != other
+
+
+def test_the_studys_ref_is_the_reference_of_the_hypervolume(tmp_path):
+    trial(study(trainer={"max_epochs": 1}), tmp_path)
+    treasure, time = archive_of(tmp_path)["rewards"]
+    reference = archive_of(tmp_path)["reference"]
+    assert reference[0] == pytest.approx((0 - 0.7) / (23.7 - 0.7))
+    assert reference[1] == pytest.approx((-21 + 19) / (19 - 1))
+    assert (treasure["name"], time["name"]) == ("treasure", "time")
+
+
+def test_evaluations_come_as_often_as_the_option_says(tmp_path):
+    options = {"evaluate_every": 3}
+    trial(study(options, trainer={"max_epochs": 3}), tmp_path)
+    assert [row["step"] for row in archive_of(tmp_path)["curve"]] == [3, 6, 9, 12, 15]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of gymnasium
+def test_an_environment_of_mo_gymnasium_trains(tmp_path):
+    pytest.importorskip("mo_gymnasium", reason="the extra automl[reward] is not installed")
+    made = study(
+        None,
+        {"val_reward_0": {"goal": "maximize"}, "val_reward_1": {"goal": "maximize"}},
+        model={
+            "environment": "deep-sea-treasure-v0",
+            "hidden": 8,
+            "episodes": 8,
+            "evaluation": 2,
+            "copies": 4,
+            "horizon": 20,
+            "bounds": [[0, 24], [-20, 0]],
+        },
+        trainer={"max_epochs": 1},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        outcome = trial(made, tmp_path)
+    assert outcome.state == "done", outcome.failure
+    assert -20 <= outcome.metrics["val_reward_1"] < 0
+
+
+def test_a_weighter_of_somebody_else_is_named_by_its_class_path(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "from automl_reward_weights import Weights\n"
+        "class Last:\n"
+        "    def update(self, now, signal):\n"
+        "        return Weights(np.eye(now.values.size)[-1])\n"
+    )
+    trial(study({"weighter": "mine.Last"}), tmp_path / "run")
+    assert archive_of(tmp_path / "run")["curve"][-1]["weights"] == [0.0, 1.0]
+
+
+def test_a_model_that_has_no_rewards_is_refused_in_words(tmp_path):
+    made = study().model_copy(
+        update={"model": study().model.model_copy(update={"class_path": "automl.zoo.MLP"})}
+    )
+    made = made.model_copy(update={"model": made.model.model_copy(update={"init_args": {}})})
+    outcome = trial(made, tmp_path)
+    assert "has no rewards and no scalarizer" in outcome.message
+
+
+def test_the_published_scale_warns_where_the_estimator_cancels_it(tmp_path):
+    with pytest.warns(UserWarning, match="grpo with sum cancels"):
+        trial(study({"weighter": "hv_scale"}, trainer={"max_epochs": 1}), tmp_path)
+
+
+def test_a_metric_that_validation_does_not_log_is_named(tmp_path):
+    keeper = Keeper(Scalarizer(even((Reward("a"), Reward("b", metric="val_bee")))), tmp_path)
+    with pytest.raises(ValueError, match=r"no metric 'val_bee'; .*there are: val_a, val_b"):
+        keeper.entry({"val_a": 1.0, "val_b": 1.0}, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weighter": "hv_gradiant"}, "'hv_gradiant' is none of hv_gradient"),
+        ({"arguments": {"fixed": {"rate": 1}}}, "its arguments are none"),
+        ({"arguments": {"randum": {}}}, "'randum' is none of"),
+        ({"preference": {"time": -1.0}}, "'time' must not be negative"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        Options.model_validate(options)
+
+
+def test_no_options_make_the_default_weighter():
+    assert Options().made() == HvGradient()
+
+
+def test_a_proposed_argument_depends_on_its_weighter():
+    given = Options.model_validate({"rewards": {"a": {"bounds": [0, 1]}, "b": {"bounds": [0, 2]}}})
+    proposed = Space(space(given))
+    assert proposed["rewards.b.threshold"].high == 2
+    assert "rewards.a.threshold" not in proposed
+    assert "arguments.gradient.rate" not in proposed.default()
+    assert proposed.active("arguments.gradient.rate", {"weighter": "gradient"})
