@@ -1,11 +1,14 @@
 """Made histories: studies of every shape and size, without running one."""
 
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from automl import Section, Table
 from automl import history as h
+from automl.report.facts import facts
 from automl.space import Choice, Float, Int, Space
 from automl.study import Study
 
@@ -287,3 +290,16 @@ ODD = {
     "hostile": hostile,
     "repeated": repeated,
 }
+
+
+SECTIONS = (
+    ("pruning", Section("[/red] Units", (Table("kept", ("layer", "share"), (("conv", 0.5),)),))),
+    ("nas", "ValueError: no supernet"),
+    ("broken", Section("Broken", (Table("kept", ("layer",), (("conv", 0.5),)),))),
+)
+
+
+@cache
+def facts_of(name):
+    """The facts of an odd study, with sections; computed once for all tests."""
+    return facts((ODD | {"made": made})[name](), SECTIONS)
