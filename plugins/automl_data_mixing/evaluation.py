@@ -42,12 +42,12 @@ class Evaluator:
         model.eval()
         device = next(model.parameters()).device
         with torch.no_grad():
-            losses = [
-                row_losses(model, x.to(device), y.to(device)).cpu()
-                for x, y in zip(self.tokens.split(CHUNK), self.targets.split(CHUNK), strict=True)
-            ]
+            pairs = zip(
+                torch.split(self.tokens, CHUNK), torch.split(self.targets, CHUNK), strict=True
+            )
+            losses = [row_losses(model, x.to(device), y.to(device)).cpu() for x, y in pairs]
         model.train(mode)
-        means = [float(part.mean()) for part in torch.cat(losses).split(self.sizes)]
+        means = [float(part.mean()) for part in torch.split(torch.cat(losses), self.sizes)]
         found: Array = np.array(means) * self.per_byte
         return found
 

@@ -25,12 +25,17 @@ def home(job: Job) -> Path:
     return job.shared / FOLDER
 
 
+def here(job: Job) -> Path:
+    """Return the folder that relative paths start from: the study's, where the job knows it."""
+    return Path(getattr(job, "here", Path.cwd()))
+
+
 def open_corpus(job: Job, options: Options) -> Corpus:
     """Open the corpus that was prepared; a rehearsal before any preparation reads the files."""
     folder = home(job) / "corpus"
     if (folder / "manifest.json").is_file():
         return corpora.load(folder)
-    return corpora.build(options, Path.cwd())
+    return corpora.build(options, here(job))
 
 
 def setting_of(corpus: Corpus, options: Options) -> Setting:
@@ -95,6 +100,54 @@ def unseen(corpus: Corpus, seen: int) -> Corpus:
     return replace(corpus, held=tuple(held))
 
 
+def base_losses(job: Job, course: Course) -> Array:
+    """Return the losses of the base model on rows that policies never see.
+
+    In a rehearsal, before any preparation, the first ones that the policy saw stand for them.
+    """
+    path = home(job) / "base.json"
+    if not path.is_file():
+        return np.array(course.losses[0])
+    return np.array(json.loads(path.read_text(encoding="utf-8"))["losses"])
+
+
+def moved(change: Array, setting: Setting) -> tuple[float, float]:
+    """Return the mean change of the source losses and of the target losses."""
+    return float(change[~setting.flags].mean()), float(change[setting.flags].mean())
+
+
+def measures(job: Job, options: Options) -> dict[str, float]:
+    """Return the metrics of a trial: losses of the job's model, and what its training used."""
+    corpus: Corpus = job.data.corpus
+    setting, record = setting_of(corpus, options), read_record(job, len(corpus.names))
+    losses = final_losses(job, corpus, options)
+    base = base_losses(job, Course.from_dict(setting, record)) if record["losses"] else losses
+    forgetting, gain = moved(losses - base, setting)
+    tokens = np.array(record["counts"]) * options.context
+    weights = np.array(record["weights"]).reshape(-1, len(setting.names))
+    found = {
+        "target_loss": float(losses[setting.flags].mean()),
+        "source_loss": float(losses[~setting.flags].mean()),
+        "forgetting": forgetting,
+        "target_gain": -gain,
+        "tokens": float(tokens.sum()),
+        "source_tokens": float(tokens[~setting.flags].sum()),
+        "target_share": float(weights[:, setting.flags].sum() / max(1, len(weights))),
+        "reweight_fraction": record["seconds"] / max(record["fit_seconds"], 1e-9),
+    }
+    return found | {f"loss_{n}": float(x) for n, x in zip(setting.names, losses, strict=True)}
+
+
+def read_record(job: Job, domains: int) -> dict[str, Any]:
+    """Read what `Steering` wrote of a training; a rehearsal has trained without it."""
+    path = job.folder / RECORD
+    if path.is_file():
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record
+    empty: dict[str, Any] = {"weights": [], "losses": [], "rates": [], "notes": {}}
+    return empty | {"counts": [0] * domains, "seconds": 0.0, "fit_seconds": 0.0}
+
+
 def run_path(job: Job, item: dict[str, Any]) -> dict[str, Any]:
     """Train on given mixtures, as one item of a map; returns the course and its last losses.
 
@@ -124,8 +177,10 @@ def run_policy(job: Job, item: dict[str, Any], policy: Policy) -> dict[str, Any]
     load_base(job)
     course = steered(job, options, policy, corpus, "trajectory")
     kept = job.model.state_dict() if item.get("keep") else {}
+    final = final_losses(job, corpus, options)
     return {
         "course": course.to_dict(),
-        "final": final_losses(job, corpus, options).tolist(),
+        "final": final.tolist(),
+        "moved": list(moved(final - base_losses(job, course), course.setting)),
         "state": {name: value.detach().cpu() for name, value in kept.items()},
     }

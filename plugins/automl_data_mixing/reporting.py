@@ -1,0 +1,201 @@
+"""The report of data mixing: fronts against static mixtures, mixtures over time, the agent."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import automl
+from automl_data_mixing.front import Pair, convex, front_gain, noise_of
+
+POLICY = "data_mixing.policy"
+FORGOTTEN = 0.5  # nats a byte that pre-training must gain before forgetting means anything
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the sections are made of.
+
+    Attributes:
+        static: changes of source and target losses of static mixtures, prepared and tried.
+        noise: their standard deviations over seeds; not a number without repeats.
+        trials: finished trials with their changes, those of static mixtures left out.
+        gains: how far each is beyond the static front, in standard deviations of the noise.
+    """
+
+    static: tuple[Pair, ...]
+    noise: Pair
+    trials: tuple[tuple[automl.Trial, Pair], ...]
+    gains: tuple[float, ...]
+
+
+def sections(history: automl.History) -> Iterator[automl.Section]:
+    """Yield what can be said of a study so far."""
+    folder = history.folder / "shared" / "data_mixing"
+    runs, base = read(folder / "runs.json"), read(folder / "base.json")
+    if not runs or not base:
+        text = "Nothing has been prepared yet."
+        yield automl.Section("Data mixing", (automl.Text(text),))
+        return
+    facts = facts_of(history, runs, base)
+    yield automl.Section("Data mixing", (*pretraining(runs, base), front(facts), table(facts)))
+    if facts.trials:
+        best = facts.trials[int(np.argmax(facts.gains))][0]
+        if record := read(best.folder / "mixing.json"):
+            yield automl.Section(f"Mixtures of trial {best.number}", course(best, record))
+    if card := read(folder / "agent" / "card.json"):
+        yield automl.Section("The mixing agent", agent(card))
+
+
+def read(path: Path) -> Any:
+    """Read a JSON file, or return None if there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def facts_of(history: automl.History, runs: Any, base: Any) -> Facts:
+    """Collect changes of losses, and measure trials against static mixtures."""
+    flags = np.array(runs["target"])
+    change = {i: np.array(r["final"]) - base["losses"] for i, r in enumerate(runs["runs"])}
+    pairs = {i: (float(c[~flags].mean()), float(c[flags].mean())) for i, c in change.items()}
+    labels = [run["label"] for run in runs["runs"]]
+    static = [pairs[i] for i, label in enumerate(labels) if label.startswith("static")]
+    repeated = [i for i, label in enumerate(labels) if label.startswith("repeat")]
+    twins = [i for i in range(len(labels)) if repeated and same(runs, i, repeated[0])]
+    noise = noise_of([pairs[i] for i in twins])
+    done = [(trial, ended(trial.metrics)) for trial in history.finished()]
+    static += [pair for trial, pair in done if trial.params.get(POLICY) == "static"]
+    others = tuple((trial, pair) for trial, pair in done if trial.params.get(POLICY) != "static")
+    unit = noise if np.isfinite(noise).all() and min(noise) > 0 else (1.0, 1.0)
+    gains = front_gain([pair for _, pair in others], static, unit)
+    return Facts(tuple(static), noise, others, tuple(gains.tolist()))
+
+
+def same(runs: Any, first: int, second: int) -> bool:
+    """Say whether two runs had the same mixtures."""
+    weights = [np.array(runs["runs"][i]["weights"]) for i in (first, second)]
+    return weights[0].shape == weights[1].shape and bool(np.allclose(weights[0], weights[1]))
+
+
+def ended(metrics: Mapping[str, float]) -> Pair:
+    """Return the changes of source and target losses of a trial."""
+    return metrics["forgetting"], -metrics["target_gain"]
+
+
+def pretraining(runs: Any, base: Any) -> tuple[automl.Text, ...]:
+    """Say what the base model knows, and warn if there is nothing to forget."""
+    flags = np.array(runs["target"])
+    drop = float((np.array(base["untrained"]) - base["losses"])[~flags].mean())
+    text = (
+        f"{int((~flags).sum())} source and {int(flags.sum())} target domains. The base model's "
+        f"source loss is {drop:.2f} nats a byte below that of the study's own model."
+    )
+    if drop < FORGOTTEN:
+        text += " That is little: there is hardly anything to forget. Raise pretrain.steps."
+    return (automl.Text(text),)
+
+
+def front(facts: Facts) -> automl.Figure:
+    """Draw forgetting against gain, for static mixtures and for every other policy."""
+    hull = convex(facts.static)
+    series = [
+        automl.Series("static", *columns(facts.static), style="points"),
+        automl.Series("static front", *columns(hull), style="line"),
+    ]
+    for name in sorted({policy_of(trial) for trial, _ in facts.trials}):
+        pairs = [pair for trial, pair in facts.trials if policy_of(trial) == name]
+        series.append(automl.Series(name, *columns(pairs), style="points"))
+    return automl.Figure(
+        "Forgetting against learning",
+        tuple(series),
+        "change of the mean source loss (nats a byte)",
+        "change of the mean target loss (nats a byte)",
+        "Points further down learned more of the targets, points further left forgot less of the "
+        "sources. The line joins the best static mixtures; what lies below it is beyond them.",
+    )
+
+
+def columns(pairs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the first and the second coordinates of pairs."""
+    return tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+
+
+def policy_of(trial: automl.Trial) -> str:
+    """Return the policy of a trial; `fixed` if the study does not search it."""
+    return str(trial.params.get(POLICY, "fixed"))
+
+
+def table(facts: Facts) -> automl.Table:
+    """List the trials by how far they are beyond static mixtures, with the noise in the title."""
+    order = np.argsort([-gain for gain in facts.gains])
+    rows = []
+    for index in order:
+        trial, pair = facts.trials[index]
+        gain = facts.gains[index]
+        verdict = "beyond" if gain > 2 else "behind" if gain < -2 else "within noise"
+        told = trial.params.get("data_mixing.preference")
+        rows.append((trial.number, policy_of(trial), told, *pair, gain, verdict))
+    noise = "unknown noise, distances in nats"
+    if np.isfinite(facts.noise).all():
+        noise = f"noise of one run: {facts.noise[0]:.4f} source, {facts.noise[1]:.4f} target"
+    names = ("trial", "policy", "preference", "forgetting", "target change", "front gain", "")
+    return automl.Table(f"Distance from the static front ({noise})", names, tuple(rows))
+
+
+def course(trial: automl.Trial, record: Any) -> tuple[automl.Figure, ...]:
+    """Draw the weights and the losses of one trial over time."""
+    weights, losses = np.array(record["weights"]), np.array(record["losses"])
+    steps = tuple(float(step) for step in range(len(losses)))
+    river = [
+        automl.Series(name, steps[:-1], tuple(weights[:, k].tolist()), style="area")
+        for k, name in enumerate(record["names"])
+    ]
+    curves = [
+        automl.Series(name, steps, tuple((losses[:, k] - losses[0, k]).tolist()))
+        for k, name in enumerate(record["names"])
+    ]
+    what = f"trial {trial.number}, policy {policy_of(trial)}"
+    return (
+        automl.Figure(
+            f"Weights over time ({what})",
+            tuple(river),
+            "mixture",
+            "weight",
+            "How much of each batch came from each domain; the areas add up to 1.",
+        ),
+        automl.Figure(
+            f"Losses over time ({what})",
+            tuple(curves),
+            "mixture",
+            "change of the held-out loss (nats a byte)",
+            "Change of each domain's held-out loss; one that rises is being forgotten.",
+        ),
+    )
+
+
+def agent(card: Any) -> tuple[Any, ...]:
+    """Say how the agent was trained, which stage won, and what moves its target share."""
+    results, weights = card["results"] or {}, card["importance"] or {}
+    volumes = results.get("hypervolume", {})
+    parts = [f"{stage} {volume:.4f}" for stage, volume in volumes.items()]
+    text = (
+        f"Learned from {card['trajectories']} trajectories of {card['reweights']} mixtures. "
+        f"Hypervolume of real rollouts: {', '.join(parts) or 'not measured'}; in use: "
+        f"{card['stage']}."
+    )
+    if reason := results.get("refused"):
+        text += f" Conservative learning is not used: {reason}."
+    order = sorted(weights, key=lambda name: -weights[name])
+    bars = automl.Series(
+        "change", tuple(order), tuple(weights[name] for name in order), style="bars"
+    )
+    figure = automl.Figure(
+        "What moves the agent's target share",
+        (bars,),
+        "feature",
+        "mean change when it is shuffled",
+        "How much the target share changes when one feature is shuffled among all steps.",
+    )
+    return automl.Text(text), figure
