@@ -146,7 +146,8 @@ def test_hostile_names_are_shown_as_text(see):
 def test_figures_of_plugins_are_drawn(see):
     page = see(facts(histories.one_trial(), SECTIONS))
     drawn = page.run(
-        "[...document.querySelectorAll('[data-figure]')].map((f) => f.querySelectorAll('svg').length > 0)"
+        "[...document.querySelectorAll('[data-figure]')]"
+        ".map((figure) => figure.querySelectorAll('svg').length > 0)"
     )
     assert drawn == [True] * 5
     assert page.errors == []

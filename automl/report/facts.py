@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from automl import pareto
@@ -18,6 +17,7 @@ from automl.report.records import Constraint, Facts, Objective, Part, Point
 from automl.report.text import masked, one_line, unit
 from automl.sections import Section
 from automl.space import Choice, Float, Int
+from automl.yamlwrite import write
 
 STATES = ("done", "stopped", "failed", "running", "waiting")
 Sections = Iterable[tuple[str, Section | str]]
@@ -209,8 +209,7 @@ def parameters(history: History) -> dict[str, dict[str, object]]:
 
 def resolved(history: History) -> str:
     """Write the study as YAML, every default included, secrets masked."""
-    tree = masked(history.study.model_dump(mode="json", by_alias=True))
-    return str(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100))
+    return write(masked(history.study.model_dump(mode="json", by_alias=True)))
 
 
 def part(plugin: str, given: Section | str) -> Part:

@@ -12,7 +12,7 @@ QUERY = re.compile(r"([?&;][^=&;#\s]+=)[^&;#\s]*")
 SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|credential)$")
 ASSIGNED = re.compile(
     r"(?i)((?:password|passwd|secret|token|api[_-]?key|access[_-]?key|credential)"
-    r"['\"]?\s*[=:]\s*['\"]?)[^\s'\",;]+"
+    r"['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&#]+"
 )
 UNITS = {
     "_ms": "ms",

@@ -41,9 +41,13 @@ function choose(i, focus = false) {
   if (i === undefined || i === null) return;
   state.chosen = i;
   at("card").replaceChildren(...card(i));
-  at("front-again").draw();
+  again();
   markRows();
   if (focus) focusMark(POINTS.label[i]);
+}
+function again() {
+  const drawn = at("front-again").firstElementChild;
+  if (drawn && drawn.choice) drawn.choice();
 }
 function focusMark(label) {
   const node = [...at("front-figure").querySelectorAll(".mark")].find((m) => m.dataset.point === label);
@@ -98,7 +102,7 @@ function preference() {
     state.yours = preferred();
     const label = POINTS.label[state.yours];
     result.replaceChildren("→ ", el("button", { type: "button", class: "point", "data-point": label }, `point ${label}`));
-    if (state.touched) at("front-again").draw();
+    if (state.touched) again();
   };
   const sliders = OBJECTIVES.map((c, k) => {
     const value = el("span", {}, "50");

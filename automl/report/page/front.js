@@ -1,6 +1,6 @@
 // The front: scatter, 3-D, parallel coordinates and scatter matrix of the same points.
 const OBJECTIVES = COLUMNS.slice(0, GOALS);
-const MOST_CLOUD = 3000, MOST_THREADS = 500, MOST_MATRIX = 1200, MOST_MARKS = 400;
+const MOST_CLOUD = 3000, MOST_THREADS = 500, MOST_MATRIX = 800, MOST_MARKS = 400, SHADES = 24;
 const wideRange = (column) => {
   const [low, high] = extent(column.values);
   return !column.options && low > 0 && high / low > 50;
@@ -48,7 +48,9 @@ function colourOf() {
   if (column.options) return (i) => (finite(column.values[i]) ? `var(--s${column.values[i] % 6})` : "var(--cloud)");
   const [from, to] = colourRange(column), f = state.logs[state.colour] && from > 0 ? Math.log : (v) => v;
   const [low, high] = [f(from), f(to)];
-  return (i) => (finite(column.values[i]) ? ramp(high > low ? (f(Math.min(to, Math.max(from, column.values[i]))) - low) / (high - low) : 0.5) : "var(--cloud)");
+  const shades = Array.from({ length: SHADES + 1 }, (_, k) => ramp(k / SHADES));
+  const share = (v) => (high > low ? (f(Math.min(to, Math.max(from, v))) - low) / (high - low) : 0.5);
+  return (i) => (finite(column.values[i]) ? shades[Math.round(SHADES * share(column.values[i]))] : "var(--cloud)");
 }
 
 // Clouds of what is not on the front, in their shapes and, if asked for, colours.
@@ -57,7 +59,7 @@ function clouds(root, places, colour, extra = "") {
   for (const place of places) {
     const i = place[2];
     const shape = POINTS.kind[i] === INFEASIBLE ? "cross" : POINTS.child[i] ? "square" : "round";
-    const key = `${shape} ${colour && shape !== "cross" ? colour(i).replace(/\d+/g, (d) => Math.round(d / 12) * 12) : ""}`;
+    const key = colour && shape !== "cross" ? `${shape} ${colour(i)}` : shape;
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(place);
   }
@@ -72,18 +74,27 @@ function marks(root, places, colour, size = 6) {
     const node = mark(i, x, y, size);
     if (colour) node.style.fill = colour(i);
     root.append(node);
-    if (special(i)) root.append(svg("circle", { class: `ring ${special(i)}`, cx: x, cy: y, r: size + 4 }));
   }
 }
-function rings(root, places, size = 6, tags = true) {
+// What changes with the reader's choice lies above the rest, so that a choice draws only this.
+function above(root, draw) {
+  const layer = svg("g", { "pointer-events": "none" });
+  root.append(layer);
+  root.choice = () => { layer.replaceChildren(); draw(layer); };
+  root.choice();
+}
+const noted = (i) => i === state.chosen || (state.touched && i === state.yours) || POINTS.label[i] === DATA.knee || POINTS.label[i] === DATA.default;
+function rings(root, layer, places, size = 6, tags = true) {
   for (const [x, y, i] of places) {
+    if (!noted(i)) continue;
+    if (special(i)) layer.append(svg("circle", { class: `ring ${special(i)}`, cx: x, cy: y, r: size + 4 }));
     const chosen = i === state.chosen, knee = POINTS.label[i] === DATA.knee, start = POINTS.label[i] === DATA.default;
-    if (chosen) root.append(svg("circle", { class: "ring", cx: x, cy: y, r: size + 4 }));
-    if (start) root.append(svg("path", { class: "default", d: `M${x} ${y - 8}l8 8l-8 8l-8-8z` }));
+    if (chosen) layer.append(svg("circle", { class: "ring", cx: x, cy: y, r: size + (special(i) ? 7 : 4) }));
+    if (start) layer.append(svg("path", { class: "default", d: `M${x} ${y - 8}l8 8l-8 8l-8-8z` }));
     const words = [start && "default", knee && "knee", i === state.yours && state.touched && "yours", chosen && POINTS.label[i]].filter(Boolean);
     if (tags && words.length) {
       const flip = x > root.viewBox.baseVal.width - 150;
-      root.append(svg("text", { class: "tag", x: x + (flip ? -12 : 12), y: y - 8, "text-anchor": flip ? "end" : "start" }, cut(words.join(", "), 40)));
+      layer.append(svg("text", { class: "tag", x: x + (flip ? -12 : 12), y: y - 8, "text-anchor": flip ? "end" : "start" }, cut(words.join(", "), 40)));
     }
   }
 }
@@ -103,7 +114,7 @@ function scatter(width) {
       bounds(root, sx, sy, box);
       clouds(root, kept(places, MOST_CLOUD), colour);
       marks(root, onFront(places), colour);
-      rings(root, places);
+      above(root, (layer) => rings(root, layer, places));
       pickable(root, places);
       walkable(root);
     },
@@ -166,7 +177,7 @@ function cube(width) {
       .sort((p, q) => q[2] - p[2]).map(([x, y, depth, i]) => [x, y, i, POINTS.kind[i] ? 0 : 60, depth]);
     clouds(root, kept(places, MOST_CLOUD), colour, "small");
     onFront(places).forEach((place) => marks(root, [place], colour, 5.5 - 1.3 * place[4]));
-    rings(root, places);
+    above(root, (layer) => rings(root, layer, places));
     root.places = places;
   };
   paint();
@@ -217,12 +228,15 @@ function parallel(width) {
     if (d) root.append(svg("path", { class: `thread ${name}`, d, "aria-hidden": "true" }));
   }
   const colour = colourOf(), front = thin(seen.filter((i) => POINTS.kind[i] === FRONT), MOST_MARKS);
-  const lines = [...front, ...[state.yours, INDEX.get(DATA.knee), state.chosen].filter((i) => i !== undefined && i !== null && seen.includes(i))];
-  lines.forEach((i, k) => {
-    const path = svg("path", { class: `thread front ${k < front.length ? "" : i === state.chosen ? "chosen" : special(i)}`, d: line(thread(i)) });
-    if (colour && k < front.length) path.style.stroke = colour(i);
+  for (const i of front) {
+    const path = svg("path", { class: "thread front", d: line(thread(i)) });
+    if (colour) path.style.stroke = colour(i);
     root.append(path);
-  });
+  }
+  above(root, (layer) => seen.filter(noted).forEach((i) => {
+    const kind = i === state.chosen ? "chosen" : special(i);
+    if (kind) layer.append(svg("path", { class: `thread front ${kind}`, d: line(thread(i)) }));
+  }));
   ks.forEach((k, n) => {
     const x = px(n), group = svg("g", { "aria-hidden": "true" });
     group.append(svg("line", { class: "axis", x1: x, x2: x, y1: top - 4, y2: bottom + 4 }));
@@ -259,11 +273,10 @@ function matrix(width) {
     }
     const here = seen.map((i) => [x + 8 + shares[col](OBJECTIVES[col].values[i]) * (inner - 16), y + inner - 8 - shares[row](OBJECTIVES[row].values[i]) * (inner - 16), i, POINTS.kind[i] ? 0 : 20]);
     clouds(root, kept(here, MOST_MATRIX), colour, "small");
-    marks(root, onFront(here), colour, 3.6);
-    rings(root, here, 3.6, false);
+    clouds(root, onFront(here), colour || (() => "var(--accent)"), "on");
     places.push(...here);
   }
+  above(root, (layer) => rings(root, layer, places, 3.6, false));
   pickable(root, places, { reach: 10 });
-  walkable(root);
   return root;
 }

@@ -52,8 +52,8 @@ function frontView() {
   if (!at("front-figure")) return;
   at("front-figure").append(el("div", { id: "front-again" }));
   const host = at("front-again");
-  const again = figure(host, (width) => VIEWS[state.view](width));
-  host.draw = () => { again(); legend(); note(); };
+  const draw = figure(host, (width) => VIEWS[state.view](width));
+  host.draw = () => { draw(); legend(); note(); };
   controls();
   preference();
   frontTable();

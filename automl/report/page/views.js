@@ -82,7 +82,6 @@ function slice(width, column, k, y) {
       front.style.strokeWidth = "6";
       front.style.opacity = 1;
       root.append(front);
-      rings(root, places.filter(([, , i]) => i === state.chosen), 3.5, false);
       pickable(root, places);
     },
   });
