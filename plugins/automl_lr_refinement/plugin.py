@@ -1,6 +1,6 @@
 """The plugin: the train stage under a schedule that the study searches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import automl
@@ -17,6 +17,7 @@ class LrRefinement:
 
     def __init__(self, options: settings.Options) -> None:
         self.options = options
+        self.steps = 0  # optimizer steps that the trial has taken, exploration included
 
     @automl.hookimpl
     def space(self) -> settings.Proposals:
@@ -47,9 +48,15 @@ class LrRefinement:
             follow, spent = found
         ended = runs.run(job, self.options, "train", follow)
         if ended is not None:
-            job.log(optimizer_steps=spent + ended.steps)
+            self.steps = spent + ended.steps
             self.export(job, follow)
         return True
+
+    @automl.hookimpl
+    def measure(self, job: automl.Job) -> Mapping[str, float]:
+        """Return the optimizer steps of the trial; those of a confirmation do not count."""
+        del job
+        return {"optimizer_steps": float(self.steps)}
 
     def export(self, job: automl.Job, follow: Sequence["Schedule"]) -> None:
         """Write the schedules that were used, and the one that is worth using again.

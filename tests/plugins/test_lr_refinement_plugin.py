@@ -13,10 +13,9 @@ import automl
 from automl import stages
 from automl.history import History, Report, Trial
 from automl.job import JobSpec
-from automl.planning import plan
 from automl.space import Space
 from automl_lr_refinement import norms, schedules, verdict
-from automl_lr_refinement.options import Options
+from automl_lr_refinement.options import Options, space
 from automl_lr_refinement.report import sections
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
@@ -163,13 +162,17 @@ def test_a_scheduler_of_the_model_is_an_error_of_the_study_in_words(tmp_path):
     assert trial(tmp_path, model="Scheduled", own_scheduler="replace").state == "done"
 
 
-def test_the_study_searches_what_matters_for_the_shape(tmp_path):
-    space = plan(study(), tmp_path).space
-    assert space.default()["lr_refinement.shape"] == "linear"
-    assert space["lr_refinement.tau"].when == {"lr_refinement.shape": ("refined",)}
-    fixed = plan(study(shape="refined", tau=0.2), tmp_path).space
-    assert "lr_refinement.strength" in fixed
-    assert not {"lr_refinement.shape", "lr_refinement.tau", "lr_refinement.warmup"} & set(fixed)
+def test_the_shape_decides_what_else_is_searched():
+    proposed = space(Options())
+    assert Space(proposed).default() == {"shape": "linear", "peak": 1.0, "warmup": 0.05}
+    refined = {"tau", "strength", "guard", "explore", "rounds"}
+    assert {n for n, one in proposed.items() if one.when == {"shape": ("refined",)}} == refined
+
+
+def test_a_shape_that_the_study_sets_is_searched_without_conditions():
+    proposed = space(Options(shape="refined", base="study"))
+    assert set(proposed) == {"peak", "tau", "strength", "guard", "rounds"}
+    assert not Space(proposed).conditional()
 
 
 @pytest.mark.parametrize(
