@@ -103,9 +103,10 @@ def _refuse_directives(marks: Marks) -> None:
 def _syntax(error: yaml.YAMLError, text: str, marks: Marks) -> tuple[Place, str]:
     """Say what the parser did not understand, and where."""
     if isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position]
-        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return place, f"character {ord(text[error.position]):#06x} is not allowed in YAML"
+        end = text.index(chr(error.character)) + 1  # its position may count bytes or characters
+        lines = text[:end].splitlines()
+        place = Place(len(lines), len(lines[-1]))
+        return place, f"character {error.character:#06x} is not allowed in YAML"
     place = _place(error, marks)
     if marks.line(place.line)[place.column - 1 : place.column] == "\t":
         return place, "a tab in the indentation; indent with spaces"

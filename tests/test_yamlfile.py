@@ -119,6 +119,8 @@ def test_a_key_given_twice_is_a_problem_and_keeps_its_first_value():
         ("a: 'b", "x:1:4: not YAML: found unexpected end of stream"),
         ("a: \x01", "x:1:4: character 0x0001 is not allowed"),
         ("a: 1\nb: \x00", "x:2:4: character 0x0000 is not allowed"),
+        ("é: é\x00", "x:1:5: character 0x0000 is not allowed"),
+        ("a: \x85 \x07", "x:2:2: character 0x0007 is not allowed"),
         ("%TAG ! x\n---\na: 1", "x:1:1: a line that begins with '%'"),
     ],
 )
