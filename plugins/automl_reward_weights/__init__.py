@@ -13,8 +13,16 @@ from automl_reward_weights.weighters import Batch, Evaluation, Weighter, Weights
 
 if TYPE_CHECKING:
     from automl_reward_weights.environment import EnvironmentPolicy as EnvironmentPolicy
+    from automl_reward_weights.equations import Equations as Equations
+    from automl_reward_weights.scalarize import Scalarizer as Scalarizer
+    from automl_reward_weights.text import TextPolicy as TextPolicy
 
-LATE = {"EnvironmentPolicy": "environment", "TextPolicy": "text", "Scalarizer": "scalarize"}
+LATE = {
+    "EnvironmentPolicy": "environment",
+    "Equations": "equations",
+    "Scalarizer": "scalarize",
+    "TextPolicy": "text",
+}
 
 __all__ = ["Batch", "Evaluation", "Reward", "RewardWeights", "Weighter", "Weights"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -79,7 +78,7 @@ class EnvironmentPolicy(pl.LightningModule):
 
     def training_step(self, _batch: Any, _index: int) -> Tensor:
         """Play a batch of episodes and return the loss whose gradient is the policy's."""
-        played = self.play(self.episodes, seeded(self.scalarizer.rules.seed, self.global_step))
+        played = self.play(self.episodes, self.scalarizer.seed(self.global_step))
         parameters = dict(self.policy.named_parameters())
         seen, actions = played.seen.to(self.device), played.actions.to(self.device)
         whose = played.episodes.to(self.device)
@@ -120,11 +119,6 @@ class EnvironmentPolicy(pl.LightningModule):
     def val_dataloader(self) -> Any:
         """Return one empty batch: every evaluation plays the same episodes."""
         return DataLoader(TensorDataset(torch.zeros(1, 1)))
-
-
-def seeded(seed: int, step: int) -> int:
-    """Mix the seed of a trial and the number of an update into the seed of its episodes."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 def layers(inputs: int, actions: int, hidden: int) -> nn.Module:

@@ -35,6 +35,8 @@ class RewardWeights:
         import torch
 
         network = job.model.pretrained(job.data)
+        if network is None:
+            return
         job.fit(network, phase="pretrain", callbacks=[], **self.options.pretrain)
         if not job.stopped:
             (job.shared / START).parent.mkdir(parents=True, exist_ok=True)

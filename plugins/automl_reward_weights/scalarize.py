@@ -92,6 +92,11 @@ class Scalarizer:
         self.lowest, self.highest = np.full(count, np.inf), np.full(count, -np.inf)
         self.constant = np.zeros(count)
 
+    def seed(self, step: int) -> int:
+        """Mix the seed of the trial and the number of an update, so that a cut run repeats it."""
+        mixed = np.random.SeedSequence([self.rules.seed, step]).generate_state(1, np.uint64)
+        return int(mixed[0] >> np.uint64(2))
+
     def advantages(self, raw: Tensor, group: int, influence: Influence) -> Tensor:
         """Return one advantage for each rollout, and let the weighter learn from the batch.
 

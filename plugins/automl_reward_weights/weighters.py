@@ -230,7 +230,8 @@ class Lagrangian:
         before = np.array(now.memory.get("multipliers", (0.0,) * thresholds.size))
         multipliers = np.clip(before + self.rate * missing, 0.0, self.limit)
         pull = np.clip(multipliers + self.damping * missing, 0.0, self.limit)
-        weights = np.where(free, signal.preference / max(signal.preference[free].sum(), 1e-9), pull)
+        wanted = floored(signal.preference * free, 1e-9)
+        weights = np.where(free, wanted, pull)
         memory = {"multipliers": tuple(multipliers.tolist())}
         return replace(now, values=weights / weights.sum(), memory=memory)
 

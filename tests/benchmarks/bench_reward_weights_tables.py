@@ -1,6 +1,6 @@
 """Compare every weighter under every estimator on environments whose fronts are known.
 
-Run: python tests/benchmarks/bench_reward_weights_tables.py [fruit-tree | deep-sea-treasure...]
+Run: python tests/benchmarks/bench_reward_weights_tables.py [fruit-tree | ...] [hv_gradient | ...]
 """
 
 import sys
@@ -90,14 +90,15 @@ def measured(name, weighter, column, seeds=SEEDS, seed=1):
 
 
 def main(names):
-    """Print one Markdown table for each environment."""
+    """Print one Markdown table for each environment that is named, or for all."""
     torch.set_num_threads(1)
-    for name in names:
+    weighters = [name for name in WEIGHTERS if name in names] or list(WEIGHTERS)
+    for name in [name for name in TABLES if name in names] or list(TABLES):
         print(
             f"\n### {name}\n\n| weighter | " + " | ".join(COLUMNS) + " | utility (grpo) | CPU s |"
         )
         print("|---" * (len(COLUMNS) + 3) + "|")
-        for weighter in WEIGHTERS:
+        for weighter in weighters:
             rows = {column: measured(name, weighter, column) for column in COLUMNS}
             cells = [f"{r.single:.3f} / {r.merged:.3f}±{r.error:.3f}" for r in rows.values()]
             seconds = sum(row.seconds for row in rows.values())
@@ -106,4 +107,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(TABLES))
+    main(sys.argv[1:])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,11 @@ def test_lagrangian_rises_below_the_threshold_and_falls_above():
 
 def test_lagrangian_without_thresholds_asks_all_but_the_first_to_reach_the_middle():
     assert after(Lagrangian(), [batch((0.1, 0.1, 0.9))] * 5).values[2] == 0
+
+
+def test_lagrangian_serves_a_free_reward_that_nobody_prefers():
+    signal = replace(batch((0.5, 0.8, 0.9), (np.nan, 0.5, 0.5)), preference=np.array([0, 0.5, 0.5]))
+    assert after(Lagrangian(), [signal]).values == pytest.approx([1, 0, 0])
 
 
 def test_variance_weighs_by_standard_deviation():
