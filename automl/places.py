@@ -9,47 +9,79 @@ Sources of the orders within a rank:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automl.pareto import Floats, costs, hypervolume, ranks
 
 Order: TypeAlias = Literal["epsilon-net", "hypervolume"]
+WHOLE_FRONT = (2, 3)  # numbers of objectives with which the whole front is kept
 MARGIN = 0.1  # between a front scaled to [0, 1] and the reference of its hypervolume
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trial stands among others, from 1, and how many of them are kept."""
+
+    position: int
+    kept: int
 
 
 def place(
     index: int,
-    values: Sequence[Sequence[float]],
-    violations: Sequence[float],
+    values: Floats,
+    violations: Floats,
     goals: Sequence[str],
+    *,
+    least: int,
     order: Order,
-) -> int:
-    """Return the place of one trial among all, from 1; equals share the better place.
+) -> Place:
+    """Find the place of one trial among all.
+
+    A trial that equals one that came before it stands behind all of its rank: networks that have
+    learned nothing are equal, and one of them is enough. Others of one rank share its best place
+    unless the rank is cut.
 
     Args:
         index: of the trial.
-        values: (n, m) objectives; m may be 0, which makes all feasible trials equal.
+        values: (n, m) objectives in the order of arrival; m may be 0: then nobody is compared.
         violations: (n,) how far trials are from feasible; 0 for those that are.
         goals: m goals.
+        least: how many trials are kept; with two or three objectives, the whole front if larger.
         order: of trials that do not dominate each other.
     """
-    broken = np.asarray(violations, dtype=np.float64)
-    if broken[index] > 0:
-        return 1 + int((broken < broken[index]).sum())
-    feasible = np.flatnonzero(broken == 0)
     if not goals:
-        return 1
-    table = costs(np.asarray(values, dtype=np.float64)[feasible], goals)
+        return Place(1, max(1, least))
+    feasible = np.flatnonzero(violations == 0)
+    table = costs(values[feasible], goals)
     rank = ranks(table, ("minimize",) * len(goals))
+    again = repeats(table)
+    kept = least
+    if len(goals) in WHOLE_FRONT:
+        kept = max(least, int(((rank == 0) & ~again).sum()))
+    if violations[index] > 0:
+        equal = violations[:index] == violations[index]
+        return Place(1 + int((violations < violations[index]).sum() + equal.sum()), kept)
     mine = int(np.flatnonzero(feasible == index)[0])
-    before = int((rank < rank[mine]).sum())
-    front = np.flatnonzero(rank == rank[mine])
-    if len(goals) == 1 or len(front) == 1 or np.isnan(table[mine]).any():
-        return 1 + before
-    chosen = ORDERS[order](scaled(table[front]))
-    return 1 + before + chosen.index(int(np.flatnonzero(front == mine)[0]))
+    before, level = int((rank < rank[mine]).sum()), (rank == rank[mine]) & ~again
+    if again[mine]:
+        sooner = (rank[:mine] == rank[mine]) & again[:mine]
+        return Place(1 + before + int(level.sum() + sooner.sum()), kept)
+    if not before < kept < before + level.sum():
+        return Place(1 + before, kept)
+    chosen = ORDERS[order](scaled(table[level]))
+    return Place(1 + before + chosen.index(int(level[:mine].sum())), kept)
+
+
+def repeats(table: Floats) -> NDArray[np.bool_]:
+    """Mark the rows that equal an earlier one, and those that hold a NaN."""
+    first = np.unique(table, axis=0, return_index=True)[1]
+    mask = np.isnan(table).any(axis=1)
+    mask[np.setdiff1d(np.arange(len(table)), first)] = True
+    return np.asarray(mask, dtype=np.bool_)
 
 
 def scaled(front: Floats) -> Floats:

@@ -10,9 +10,9 @@ all that have reached it, and goes on if it is among the best `1 / eta` of them.
 - Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband: A Novel Bandit-Based Approach to
   Hyperparameter Optimization, 2018: brackets.
 
-Departures: a running trial is compared again whenever it reports, as others reach its rung, so
-that those that were early are not let through for want of rivals; what is known of a trial from
-its start (its cost) counts from the first rung; infeasible trials come last.
+Departures: with two or three objectives the whole front goes on, also where it is more than
+`1 / eta` of all (with more objectives nearly all trials are on it, and the order decides); what is
+known of a trial from its start, its cost, counts from the first rung; infeasible trials come last.
 """
 
 import math
@@ -20,7 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from automl.places import Order, place
+import numpy as np
+
+from automl.places import Order, Place, place
 from automl.study import Constraint, Fidelity, Objective
 
 EDGE = 1e-9  # progress that is short of a rung by rounding alone has reached it
@@ -76,10 +78,6 @@ class Aims:
         """Return the objectives that these metrics hold."""
         return tuple(name for name in self.objectives if name in metrics)
 
-    def goals(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the goals of objectives."""
-        return tuple(self.objectives[name].goal for name in names)
-
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Add up how far metrics are beyond their bounds, in units of the bounds; 0 if feasible.
 
@@ -89,6 +87,27 @@ class Aims:
             beyond(metrics[name], bounds)
             for name, bounds in self.constraints.items()
             if name in metrics
+        )
+
+    def place(
+        self, index: int, rivals: Sequence[Mapping[str, float]], names: Sequence[str], eta: float
+    ) -> Place:
+        """Find the place of one of several trials.
+
+        Args:
+            index: of the trial among its rivals.
+            rivals: metrics of all in the order of arrival, its own among them.
+            names: objectives to compare.
+            eta: one in `eta` is kept at least.
+        """
+        table = [[one[name] for name in names] for one in rivals]
+        return place(
+            index,
+            np.asarray(table, dtype=np.float64),
+            np.asarray([self.violation(one) for one in rivals]),
+            tuple(self.objectives[name].goal for name in names),
+            least=math.ceil(len(rivals) / eta),
+            order=self.order,
         )
 
 
@@ -133,6 +152,7 @@ class Rungs:
         self.metrics: dict[int, dict[str, float]] = {}  # the latest that is known of each trial
         self.reached: dict[tuple[int, int], dict[int, dict[str, float]]] = {}  # bracket and rung
         self.highest: dict[int, int] = {}
+        self.judged: dict[int, int] = {}  # the highest rung at which each was compared
         self.spared: dict[int, Decision] = {}
 
     def report(self, trial: int, step: float, metrics: Mapping[str, float]) -> Decision:
@@ -153,31 +173,32 @@ class Rungs:
         if rung > self.highest.get(trial, -1):
             self.highest[trial] = rung
             self.reached.setdefault((self.bracket(trial), rung), {})[trial] = dict(known)
-        if step < self.not_before * (1 - EDGE):
+        waits = step < self.not_before * (1 - EDGE)
+        if waits or self.judged.get(trial, -1) == self.highest[trial]:
             return Decision(trial, step)
         return self.decide(trial, step)
 
     def decide(self, trial: int, step: float) -> Decision:
-        """Compare a trial with those that have reached its highest rung."""
-        rung = self.highest[trial]
+        """Compare a trial with those that have reached its highest rung so far."""
+        rung = self.judged[trial] = self.highest[trial]
         reached = self.reached[self.bracket(trial), rung]
-        mine = reached[trial]
-        names = self.aims.known(mine)
-        ignored = tuple(name for name in self.aims.objectives if name not in names)
+        names = self.aims.known(reached[trial])
         rivals = {number: one for number, one in reached.items() if set(names) <= one.keys()}
-        level = self.fidelity.min * self.fidelity.eta**rung
-        kept = math.ceil(len(rivals) / self.fidelity.eta)
-        position = place(
-            list(rivals).index(trial),
-            [[one[name] for name in names] for one in rivals.values()],
-            [self.aims.violation(one) for one in rivals.values()],
-            self.aims.goals(names),
-            self.aims.order,
+        found = self.aims.place(
+            list(rivals).index(trial), list(rivals.values()), names, self.fidelity.eta
         )
-        weak = position > kept
+        weak = found.position > found.kept
         spare = weak and self.spares(trial)
         decision = Decision(
-            trial, step, not weak or spare, level, position, len(rivals), kept, spare, ignored
+            trial,
+            step,
+            not weak or spare,
+            self.fidelity.min * self.fidelity.eta**rung,
+            found.position,
+            len(rivals),
+            found.kept,
+            spare,
+            tuple(name for name in self.aims.objectives if name not in names),
         )
         if spare:
             self.spared[trial] = decision
