@@ -155,11 +155,10 @@ def fold(module: nn.Module, gain: Tensor, shift: Tensor) -> None:
 
 
 def moments(output: Tensor, channel: int) -> Moments:
-    """Return the moments of each channel of an output, in double precision."""
-    rows = output.detach().movedim(channel, 0).flatten(1).double()
-    mean, size = rows.mean(1), rows.square().mean(1).sqrt()
-    deviation = rows.std(1, correction=0)
-    return Moments(mean, deviation, size)
+    """Return the moments of each channel of an output."""
+    rows = output.detach().float().movedim(channel, 0).flatten(1)
+    variance, mean = torch.var_mean(rows, 1, correction=0)
+    return Moments(mean, variance.sqrt(), (variance + mean.square()).sqrt())
 
 
 def matched(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
