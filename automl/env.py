@@ -13,6 +13,10 @@ from automl.suggest import distance
 NAMED = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 ATTEMPT = re.compile(r"\$\{\s*(\w{1,8})\s*:[^}]{0,100}\}?")
 LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*):[^\s'\"]*@", re.IGNORECASE)
+SOUNDS_SECRET = re.compile(
+    r"passw|pwd|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE
+)
+SHORTEST = 4  # characters of a value that is hidden wherever it stands; less is no secret
 SECRET = re.compile(
     r"([\w-]{0,40}(?:password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|sslkey)"
     r"[\w-]{0,40}=)[^\s&'\";]+",
@@ -61,5 +65,8 @@ def resolved(value: Any) -> Any:
 
 
 def mask(text: str) -> str:
-    """Hide the passwords of URLs, and whatever is set by a key that sounds like a secret."""
+    """Hide passwords of URLs, and values of keys and variables whose names sound like secrets."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and value in text and SOUNDS_SECRET.search(name):
+            text = text.replace(value, "***")
     return SECRET.sub(r"\1***", LOGIN.sub(r"\1:***@", text))

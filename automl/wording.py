@@ -110,12 +110,17 @@ def _member(members: list[list[Finding]]) -> list[Finding]:
         return members[0]
     fitting = [found for found in members if not any(map(_is_kind, found))]
     if fitting:
-        return max(fitting, key=lambda found: max(len(one.trail) for one in found))
+        return min(fitting, key=_unlikely)
     first = members[0][0]
     expected = " or ".join(dict.fromkeys(_expected(found[0].error) for found in members))
     names = [name for found in members for name in _options(found[0].error)]
     error = {**first.error, "type": "union", "expected": expected, "names": names}
     return [Finding(first.trail, None, "", error)]
+
+
+def _unlikely(found: list[Finding]) -> tuple[int, int]:
+    """Rank a member of a union: one whose own mark is wrong was hardly meant, then by mistakes."""
+    return sum(one.error["type"] == "literal_error" for one in found), len(found)
 
 
 def _is_kind(finding: Finding) -> bool:
@@ -178,7 +183,8 @@ def _suggestion(finding: Finding, schema: Json) -> str | None:
     same = {key for key, node in known.items() if kind in outline.kinds(schema, node)}
     if meant := nearest(name, known, same):
         return meant
-    inner = {key: top for top in known for key in outline.properties(schema, (*parent, top))}
+    tops = reversed(known)  # of two that hold the key, the first is kept
+    inner = {key: top for top in tops for key in outline.properties(schema, (*parent, top))}
     key = nearest(name, inner)
     if key is None:
         return None
@@ -205,8 +211,10 @@ def _wrong(error: Mapping[str, Any], trail: Trail, schema: Json) -> str:
     if kind in BOUNDS:
         key, words = BOUNDS[kind]
         return f"must be {words} {context[key]:g}, got {short(value)}"
-    if kind in {"too_short", "too_long"}:
+    if kind.endswith(("too_short", "too_long")):
         return _length(context, value)
+    if kind == "string_pattern_mismatch":
+        return f"expected a text like {context['pattern']}, got {short(value)}"
     expected = error.get("expected") or _expected(error)
     names = _options(error)
     tail = did_you_mean(value, names) or _advice(expected, value) or _example(trail, schema)
@@ -216,7 +224,8 @@ def _wrong(error: Mapping[str, Any], trail: Trail, schema: Json) -> str:
 def _length(context: Mapping[str, Any], value: Any) -> str:
     bound = context.get("min_length", context.get("max_length"))
     words = "at least" if "min_length" in context else "at most"
-    things = "entry" if bound == 1 else "entries"
+    one, more = ("character", "characters") if isinstance(value, str) else ("entry", "entries")
+    things = one if bound == 1 else more
     return f"needs {words} {bound} {things}, got {short(value)}"
 
 

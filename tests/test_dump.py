@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_texts import FULL, SMALL, study_of
 
-from automl import Choice, Float, Int, Study
+from automl import AutomlError, Choice, Float, Int, Study
 from automl.studyfile import dump
 
 
@@ -14,6 +14,12 @@ def test_a_study_that_is_dumped_reads_back_equal(tmp_path, text):
     assert written.startswith("# torch 2.13.0\n# two lines\nversion: 1\n")
     assert study_of(tmp_path, written) == study
     assert dump(study_of(tmp_path, written)) == dump(study)
+
+
+def test_what_yaml_cannot_hold_is_refused(tmp_path):
+    study = study_of(tmp_path, SMALL).model_copy(update={"trainer": {"logger": object()}})
+    with pytest.raises(AutomlError, match="cannot be written as YAML: <object"):
+        dump(study)
 
 
 def test_a_dump_holds_every_default(tmp_path):

@@ -39,6 +39,12 @@ def test_a_slip_in_naming_a_variable_is_not_taken_for_text(text):
         resolve(text)
 
 
+def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
+    monkeypatch.setenv("MY_API_KEY", "abc")
+    monkeypatch.setenv("COLOUR", "green")
+    assert mask("login failed with 's3cret', abc, green") == "login failed with '***', abc, green"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
