@@ -1,0 +1,194 @@
+"""Hypervolume against epochs spent: no stopping, our rungs, and the MO-ASHA of Syne Tune.
+
+Trials are rows of tables of real learning curves (648 perceptrons of 27 epochs on digits, and as
+many on CIFAR-10) on a simulated clock with 8 devices. Objectives: validation accuracy and number of
+parameters. Only trials that ran to their end count, as a share of the hypervolume of the whole
+table. Run it with
+
+    python tests/benchmarks/bench_early_stopping.py --cifar ../shared/data/cifar10-train.parquet
+
+and, for the comparison with Syne Tune, after
+
+    pip install --no-deps --target /tmp/syne-tune syne-tune==0.16.0
+
+with `--syne-tune /tmp/syne-tune`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import curves
+import numpy as np
+import optuna
+from simulator import GOALS, Never, Uniform, best, progress, simulate
+
+from automl.rungs import Rungs
+from automl.study import Fidelity, Objective
+
+OBJECTIVES = {
+    "accuracy": Objective(goal="maximize"),
+    "parameters": Objective(goal="minimize"),
+}
+FIDELITY = Fidelity(min=1, max=27, eta=3)
+REFERENCE = {"digits": (0.3, 4000), "CIFAR-10": (0.12, 4000)}
+BUDGETS = np.array([270, 540, 1080, 3240])
+
+
+class Ours:
+    """The rungs of a study, told of the cost from the start."""
+
+    def __init__(self, _seed):
+        self.rungs = Rungs(FIDELITY, OBJECTIVES)
+
+    def report(self, trial, epoch, accuracy, parameters):
+        """Say whether the trial goes on."""
+        metrics = {"accuracy": accuracy, "parameters": parameters}
+        return self.rungs.report(trial, epoch, metrics).goes_on
+
+
+class SyneTune:
+    """The multi-objective scheduler of Syne Tune, as it is or with places for its priorities.
+
+    Its `NonDominatedPriority` returns the indices of the trials in sorted order, where the caller
+    reads one priority of each trial; `repaired` turns the first into the second.
+    """
+
+    repaired = False
+
+    def __init__(self, seed):
+        from syne_tune.optimizer.schedulers.multiobjective import moasha, multiobjective_priority
+
+        class Places(multiobjective_priority.NonDominatedPriority):
+            def priority_unsafe(self, objectives):
+                order = super().priority_unsafe(objectives)
+                return np.argsort(order)
+
+        np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's global generator
+        self.scheduler = moasha.MOASHA(
+            {},
+            ["error", "parameters"],
+            time_attr="epoch",
+            max_t=int(FIDELITY.max),
+            grace_period=int(FIDELITY.min),
+            reduction_factor=FIDELITY.eta,
+            random_seed=seed,
+            multiobjective_priority=Places() if self.repaired else None,
+        )
+        self.known = set()
+
+    def report(self, trial, epoch, accuracy, parameters):
+        """Say whether the trial goes on."""
+        record = SimpleNamespace(trial_id=trial)
+        if trial not in self.known:
+            self.known.add(trial)
+            self.scheduler.on_trial_add(record)
+        result = {"epoch": epoch, "error": 1 - accuracy, "parameters": parameters}
+        return epoch >= FIDELITY.max or self.scheduler.on_trial_result(record, result) != "STOP"
+
+
+class Repaired(SyneTune):
+    """Syne Tune's scheduler with places for its priorities."""
+
+    repaired = True
+
+
+class Sampler:
+    """A sampler of Optuna on the grid of a table; stopped trials are told as pruned."""
+
+    def __init__(self, table, sampler):
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.study = optuna.create_study(directions=GOALS, sampler=sampler)
+        grid = table.grid
+        self.options = (grid.width, grid.lr, grid.momentum, grid.weight_decay)
+        self.space = {
+            name: optuna.distributions.IntDistribution(0, len(options) - 1)
+            for name, options in zip("wlmd", self.options, strict=True)
+        }
+        self.trials = {}
+
+    def ask(self):
+        """Return the row that the sampler proposes."""
+        trial = self.study.ask(self.space)
+        shape = [len(options) for options in self.options]
+        row = int(np.ravel_multi_index([trial.params[name] for name in "wlmd"], shape))
+        self.trials.setdefault(row, []).append(trial)
+        return row
+
+    def tell(self, row, point):
+        """Tell how a trial ended; None where it was stopped."""
+        trial = self.trials[row].pop(0)
+        if point is None:
+            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            self.study.tell(trial, point)
+
+
+def tpe(table, seed):
+    """Return the sampler that Optuna users choose most."""
+    return Sampler(table, optuna.samplers.TPESampler(seed=seed))
+
+
+def nsga2(table, seed):
+    """Return Optuna's own choice for several objectives."""
+    return Sampler(table, optuna.samplers.NSGAIISampler(seed=seed))
+
+
+METHODS = {
+    "random search, no stopping": (Uniform, lambda _: Never(), 3240),
+    "NSGA-II of Optuna, no stopping": (nsga2, lambda _: Never(), 3240),
+    "TPE of Optuna, no stopping": (tpe, lambda _: Never(), 3240),
+    "random search, our rungs": (Uniform, Ours, 3240),
+    "TPE, our rungs": (tpe, Ours, 1080),
+    "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 1080),
+    "random search, MO-ASHA of Syne Tune repaired": (Uniform, Repaired, 1080),
+}
+
+
+def row(name, table, reference, seeds):
+    """Return a line of the table: mean and standard error at each budget."""
+    sampler, stopping, epochs = METHODS[name]
+    whole = best(table, reference)
+    shares, finished, stopped = [], [], []
+    for seed in range(seeds):
+        run = simulate(table, sampler(table, seed), stopping(seed), epochs=epochs, seed=seed)
+        shares.append(progress(run, reference, BUDGETS) / whole)
+        finished.append(len(run.points))
+        stopped.append(run.stopped)
+    mean = np.mean(shares, axis=0)
+    error = np.std(shares, axis=0, ddof=1) / seeds**0.5
+    cells = [
+        f"{m:.3f} ± {e:.3f}" if budget <= epochs else "-"
+        for m, e, budget in zip(mean, error, BUDGETS, strict=True)
+    ]
+    return f"| {name} | {' | '.join(cells)} | {np.mean(finished):.0f} | {np.mean(stopped):.0f} |"
+
+
+def main():
+    """Print one Markdown table for each table of curves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--cifar", type=Path)
+    parser.add_argument("--syne-tune", type=Path)
+    asked = parser.parse_args()
+    loads = {"digits": curves.digits}
+    if asked.cifar:
+        loads["CIFAR-10"] = lambda: curves.cifar(asked.cifar)
+    if asked.syne_tune:
+        sys.path.insert(0, str(asked.syne_tune))
+    methods = [name for name in METHODS if asked.syne_tune or "Syne" not in name]
+    for data, load in loads.items():
+        table = curves.table(data, load)
+        print(f"\n{data}, {asked.seeds} seeds\n")
+        heads = [f"{budget} epochs" for budget in BUDGETS]
+        print(f"| method | {' | '.join(heads)} | finished | stopped |")
+        print("|---|" + "---:|" * (len(BUDGETS) + 2))
+        for name in methods:
+            print(row(name, table, REFERENCE[data], asked.seeds), flush=True)
+    if not asked.syne_tune:
+        print("\nSyne Tune was left out: no --syne-tune was given.")
+
+
+if __name__ == "__main__":
+    main()
