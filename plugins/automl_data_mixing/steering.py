@@ -21,8 +21,9 @@ RECORD = "mixing.json"
 class Steering(pl.Callback):
     """Observes the losses when an epoch ends, and says the mixture of the next.
 
-    Everything it knows is the course, which is saved with every checkpoint; a change of weights is
-    part of the loader's own state. All processes use what the first one observed.
+    Everything it knows is the course, which is saved with every checkpoint, and so is the loader's
+    state: Lightning restores a loader in the middle of an epoch, but not at the end of one. All
+    processes use what the first one observed.
 
     Args:
         policy: chooses the mixtures.
@@ -43,13 +44,16 @@ class Steering(pl.Callback):
         self.policy, self.evaluator, self.data, self.record = policy, evaluator, data, record
         self.course = Course(setting)
         self.seconds = 0.0  # that observing and deciding took
-        self.started = 0.0
+        self.started = self.before = 0.0  # when the fit began, and what earlier attempts took
+        self.loader: dict[str, bytes] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the first mixture, unless the run goes on from a checkpoint."""
-        self.started = time.monotonic()
+        self.started = time.monotonic() - self.before
         if not self.course.losses:
             self._advance(trainer, pl_module)
+        elif self.data.loader is not None:
+            self.data.loader.load_state_dict(self.loader)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Observe what the mixture did, and choose the next one."""
@@ -89,13 +93,21 @@ class Steering(pl.Callback):
         write_text(self.record, json.dumps(content, indent=1))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the course so far."""
-        return {"course": self.course.to_dict(), "seconds": self.seconds}
+        """Return the course so far, the loader's place and the time spent."""
+        loader = self.data.loader.state_dict() if self.data.loader else {}
+        fit = time.monotonic() - self.started
+        return {
+            "course": self.course.to_dict(),
+            "loader": loader,
+            "seconds": self.seconds,
+            "fit": fit,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a course."""
+        """Go on from a course and a place."""
         self.course = Course.from_dict(self.course.setting, state_dict["course"])
-        self.seconds = state_dict["seconds"]
+        self.loader = state_dict["loader"]
+        self.seconds, self.before = state_dict["seconds"], state_dict["fit"]
 
 
 def rate_of(trainer: pl.Trainer) -> float:
