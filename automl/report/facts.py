@@ -36,13 +36,14 @@ def facts(
         references: of the hypervolume, where they shall not be the study's own.
     """
     goals = history.study.goals
-    rows = rows_of.points(history)
     given = tuple(references) or tuple(o.ref for o in history.study.objectives.values())
+    rows = tuple(rows_of.counted(list(rows_of.points(history)), given, goals))
     reference = reference_of(rows, goals, given)
     rows = rows_of.contributing(rows, reference, goals)
     default = next((r for r in rows if r.origin == "default" and not r.name), None)
     front = [row for row in rows if row.front]
-    knee = pareto.knee(rows_of.table(front, len(goals)), goals) if len(front) > 1 else None
+    worth = [row for row in front if row.counts] or front
+    knee = pareto.knee(rows_of.table(worth, len(goals)), goals) if len(worth) > 1 else None
     spans = timeline.spans(history)
     devices = timeline.devices(spans)
     return Facts(
@@ -55,10 +56,10 @@ def facts(
         parameters=parameters(history),
         points=rows,
         hypervolume=hypervolume(rows, reference, goals),
-        knee=None if knee is None else front[knee].label,
+        knee=None if knee is None else worth[knee].label,
         default=default.label if default else None,
         default_note=default_note(history, default),
-        better=better(front, default, goals),
+        better=better(worth, default, goals),
         trace=progress.trace(history, rows, reference),
         importance=importance(history, rows),
         importance_method=METHOD,
@@ -142,8 +143,12 @@ def objectives(
 
 
 def best_of(rows: Sequence[Point], index: int, goal: str) -> Point | None:
-    """Return the feasible point that is best in one objective, of equals the best-ranked."""
+    """Return the feasible point that is best in one objective, of equals the best-ranked.
+
+    Points beyond the reference are left out, unless there are no others.
+    """
     feasible = [row for row in rows if row.feasible]
+    feasible = [row for row in feasible if row.counts] or feasible
     sign = pareto.SIGNS[goal]
     return min(feasible, key=lambda r: (sign * r.values[index], r.rank or 0), default=None)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from automl.report import text
@@ -15,7 +15,7 @@ from automl.report.parts import Drawn, drawn
 from automl.report.payload import payload
 from automl.report.records import Facts, Objective
 
-SCRIPTS = ("base.js", "chart.js", "front.js", "views.js", "card.js", "figures.js", "main.js")
+SCRIPTS = ("front.js", "views.js", "card.js", "figures.js", "main.js")
 FILTERS: dict[str, Callable[..., Any]] = {
     "clean": text.clean,
     "number": text.number,
@@ -33,16 +33,35 @@ def render(facts: Facts, *, live: bool = False) -> str:
         live: ask the server that the page came from for news; a file has none.
     """
     sections = [drawn(part) for part in facts.sections]
-    data = payload(facts)
-    data["figures"] = list(figures(sections))
-    script, style = page_text(*SCRIPTS), page_text("style.css")
+    data = payload(facts) | {"figures": list(figures(sections))}
+    context = {
+        "title": facts.name,
+        "about": facts.about,
+        "kicker": "Pareto report",
+        "notes": facts.notes,
+        "facts": facts,
+        "sections": numbered(sections),
+        "gains": [gain(objective) for objective in facts.objectives],
+    }
+    return page("report.html.j2", data, SCRIPTS, context, live=live)
+
+
+def page(
+    template: str,
+    data: dict[str, Any],
+    scripts: tuple[str, ...],
+    context: dict[str, Any],
+    *,
+    live: bool = False,
+) -> str:
+    """Return a page with its style, its scripts, its data, and a policy that allows no others."""
+    script = page_text("base.js", "chart.js", "theme.js", *scripts)
+    style = page_text("style.css")
     return (
         environment()
-        .from_string(page_text("report.html.j2"))
+        .get_template(template)
         .render(
-            facts=facts,
-            sections=numbered(sections),
-            gains=[gain(objective) for objective in facts.objectives],
+            **context,
             data=Markup(as_json(data)),  # noqa: S704 - nothing in it can end the element
             script=Markup(script),  # noqa: S704 - files of this package
             style=Markup(style),  # noqa: S704 - a file of this package
@@ -55,7 +74,11 @@ def render(facts: Facts, *, live: bool = False) -> str:
 def environment() -> Environment:
     """Return a template environment in which every text is escaped."""
     made = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(page_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters.update(FILTERS)
     return made

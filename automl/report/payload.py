@@ -96,6 +96,7 @@ def points(facts: Facts) -> dict[str, Any]:
         "label": [clean(row.label) for row in rows],
         "trial": [row.trial for row in rows],
         "kind": [0 if row.front else 1 if row.feasible else 2 for row in rows],
+        "beyond": {i: 1 for i, row in enumerate(rows) if not row.counts},
         "child": [int(bool(row.name)) for row in rows],
         "origin": [clean(row.origin) for row in rows],
         "seconds": [compact(row.seconds) for row in rows],

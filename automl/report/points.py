@@ -100,6 +100,19 @@ def ranked(rows: list[Point], goals: tuple[str, ...]) -> list[Point]:
     return rows
 
 
+def counted(rows: list[Point], refs: Sequence[float | None], goals: tuple[str, ...]) -> list[Point]:
+    """Mark the points that are at or beyond a reference that the study gives."""
+    found = []
+    for row in rows:
+        pairs = zip(row.values, refs, goals, strict=True)
+        beyond = any(
+            ref is not None and pareto.SIGNS[goal] * (value - ref) >= 0
+            for value, ref, goal in pairs
+        )
+        found.append(replace(row, counts=not beyond))
+    return found
+
+
 def contributing(
     rows: tuple[Point, ...], reference: NDArray[np.float64], goals: tuple[str, ...]
 ) -> tuple[Point, ...]:

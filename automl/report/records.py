@@ -16,6 +16,8 @@ class Point:
         values: one for each objective; NaN where the metric is missing or not a number.
         violated: the constraints that it breaks, in words; a point without any is feasible.
         rank: 0 on the front, 1 on the next; None when it is not feasible.
+        counts: whether it is better than the reference in every objective, where the study gives
+            references; a front point that is not is shown, but nobody is advised to choose it.
         contribution: what the hypervolume would lose without it; None off the front, and where
             the front is too large to compute it.
         artifact: its file or folder, if it has one.
@@ -31,6 +33,7 @@ class Point:
     params: Mapping[str, Value]
     violated: tuple[str, ...] = ()
     rank: int | None = None
+    counts: bool = True
     contribution: float | None = None
     artifact: str | None = None
 
@@ -51,7 +54,7 @@ class Objective:
 
     Attributes:
         ref: the reference of the hypervolume; `fixed` if the study gives it.
-        best, best_at: the best value of a feasible point, and which.
+        best, best_at: the best value of a feasible point that counts, and which.
         default: of the default point, if it has one.
         free, free_at: the best value among feasible points that are at least as good as the
             default in every other objective.
@@ -268,6 +271,11 @@ class Facts:
         """The points to choose from, best in the first objective first."""
         sign = -1.0 if self.objectives[0].goal == "maximize" else 1.0
         return tuple(sorted((p for p in self.points if p.front), key=lambda p: sign * p.values[0]))
+
+    @property
+    def choices(self) -> tuple[Point, ...]:
+        """The points of the front that count; the whole front if none does."""
+        return tuple(point for point in self.front if point.counts) or self.front
 
     @property
     def trials(self) -> int:

@@ -36,6 +36,7 @@ def _row(facts: Facts, point: Point) -> dict[str, Any]:
         "seconds": point.seconds,
         "feasible": point.feasible,
         "front": point.front,
+        "counts": point.counts,
         "rank": point.rank,
         "contribution": point.contribution,
         "artifact": point.artifact,

@@ -55,6 +55,8 @@ def title(facts: Facts) -> Text:
     if facts.hypervolume is not None:
         lines.append(f"hypervolume {number(facts.hypervolume)}")
     lines.append(f"{len(facts.front)} of {len(facts.points)} points on the front")
+    if beyond := len(facts.front) - len(facts.choices):
+        lines.append(f"{beyond} of them beyond the reference")
     return Text.assemble((clean(facts.name), "bold"), "  ", (one_line(facts.about), "dim")).append(
         "\n" + " · ".join(lines)
     )
@@ -103,6 +105,8 @@ def front(facts: Facts, width: int) -> Table:
     for point in facts.front[:MOST_ROWS]:
         knee = point.label == facts.knee
         name = Text(clean(point.label)).append(" knee" if knee else "", "yellow")
+        if not point.counts:
+            name.stylize("dim")
         row(made, name, *point.values, *(point.params.get(n) for n in names))
     if len(facts.front) > MOST_ROWS:
         made.caption = f"and {len(facts.front) - MOST_ROWS} more"
@@ -183,5 +187,5 @@ def piece(part: Mapping[str, Any]) -> RenderableType:
 
 def commands(facts: Facts) -> Text:
     """Say how to go on from here."""
-    chosen = facts.knee or facts.front[0].label
+    chosen = facts.knee or facts.choices[0].label
     return Text(f"automl export {clean(facts.where)} --point {clean(chosen)}", "dim")

@@ -78,6 +78,7 @@ function tip(text, event) {
 const KINDS = ["on the front", "dominated", "not feasible"];
 function describe(i) {
   const lines = [`Point ${POINTS.label[i]}, ${KINDS[POINTS.kind[i]]}`];
+  if (POINTS.beyond[i]) lines.push("beyond the reference");
   if (POINTS.violated[i]) lines.push(POINTS.violated[i].join("; "));
   for (const column of COLUMNS.slice(0, GOALS)) lines.push(`${column.name}: ${shown(column, i)} ${column.unit || ""}`);
   const params = COLUMNS.filter((c) => c.group === "parameter" && c.values[i] !== null);

@@ -1,5 +1,6 @@
 // The chosen point's card, the front as a table, and the reader's preference.
-const row = (name, ...cells) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, name)), ...cells.map((cell) => el("td", {}, cell)));
+const row = (name, ...cells) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, name)), ...cells.map((cell) => el("td", { class: cell.dataset && cell.dataset.num ? "num" : "" }, cell)));
+const number = (c) => ({ "data-num": c.options ? false : "1" });
 const quoted = (text) => (/^[\w./=+:,@%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 function command(words) {
@@ -19,18 +20,19 @@ function card(i) {
   if (POINTS.label[i] === DATA.knee) chips.push(el("span", { class: "chip knee" }, "knee"));
   if (POINTS.label[i] === DATA.default) chips.push(el("span", { class: "chip" }, "default"));
   if (i === state.yours && state.touched) chips.push(el("span", { class: "chip yours" }, "your preference"));
+  if (POINTS.beyond[i]) chips.push(el("span", { class: "chip bad" }, "beyond the reference"));
   if (POINTS.child[i]) chips.push(el("span", { class: "chip" }, `further point of trial ${POINTS.trial[i]}`));
   const group = (name) => COLUMNS.filter((c) => c.group === name && c.values[i] !== null);
-  const lines = group("objective").map((c) => row(c.name, el("strong", {}, `${shown(c, i)} ${c.unit || ""}`), el("span", { class: "soft" }, against(c, i))));
+  const lines = group("objective").map((c) => row(c.name, el("strong", number(c), `${shown(c, i)} ${c.unit || ""}`), el("span", { class: "soft" }, against(c, i))));
   const parts = [el("h3", {}, el("bdi", {}, `Point ${POINTS.label[i]}`)), el("p", {}, ...chips.flatMap((c) => [c, " "]))];
   if (POINTS.violated[i]) parts.push(el("p", { class: "soft" }, `Breaks: ${POINTS.violated[i].join("; ")}`));
   parts.push(el("table", {}, el("tbody", {}, ...lines)));
   for (const [title, name] of [["Parameters", "parameter"], ["Other metrics", "metric"]]) {
     if (!group(name).length) continue;
-    parts.push(el("h4", {}, title), el("table", {}, el("tbody", {}, ...group(name).map((c) => row(c.name, el("bdi", {}, `${shown(c, i)} ${c.unit || ""}`))))));
+    parts.push(el("h4", {}, title), el("table", {}, el("tbody", {}, ...group(name).map((c) => row(c.name, el("bdi", number(c), `${shown(c, i)} ${c.unit || ""}`))))));
   }
   const facts = [["trained for", lasting(POINTS.seconds[i] || 0)], ["proposed by", POINTS.origin[i]]];
-  if (POINTS.contribution[i] !== undefined) facts.push(["hypervolume lost without it", fmt(POINTS.contribution[i])]);
+  if (DATA.hypervolume && POINTS.contribution[i] !== undefined) facts.push(["hypervolume lost without it", fmt(POINTS.contribution[i])]);
   if (POINTS.chance[i] !== undefined) facts.push(["probably on the front", `${Math.round(100 * POINTS.chance[i])}%`]);
   if (POINTS.artifact[i]) facts.push(["artefact", POINTS.artifact[i]]);
   parts.push(el("h4", {}, "Where it comes from"), el("table", {}, el("tbody", {}, ...facts.map(([k, v]) => row(k, el("bdi", {}, v))))));
@@ -68,7 +70,7 @@ function frontTable() {
     return el("th", { scope: "col", class: c.options ? "" : "n", "aria-sort": sorted }, el("button", { type: "button", class: "sort", onclick: again }, el("bdi", {}, cut(titled(c), 32)), { ascending: " ▲", descending: " ▼", none: "" }[sorted]));
   });
   const rows = list.slice(0, 500).map((i) => el("tr", { "data-row": POINTS.label[i] },
-    el("th", { scope: "row" }, el("button", { type: "button", class: "point", "data-point": POINTS.label[i] }, POINTS.label[i]), POINTS.label[i] === DATA.knee ? el("span", { class: "chip knee" }, "knee") : null),
+    el("th", { scope: "row" }, el("button", { type: "button", class: "point", "data-point": POINTS.label[i] }, POINTS.label[i]), POINTS.label[i] === DATA.knee ? el("span", { class: "chip knee" }, "knee") : POINTS.beyond[i] ? el("span", { class: "chip" }, "beyond the reference") : null),
     ...columns.map((c) => el("td", { class: c.options ? "" : "n" }, el("bdi", {}, cut(shown(c, i), 48))))));
   if (!rows.length) { at("front-table").replaceChildren(el("p", { class: "empty" }, "No feasible point, so there is no front.")); return; }
   at("front-table").replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Point"), ...head)), el("tbody", {}, ...rows)));
@@ -81,7 +83,8 @@ function markRows() {
 
 // The point whose worst weighted loss against the front's best is smallest (weighted Chebyshev).
 function preferred() {
-  const list = POINTS.label.map((_, i) => i).filter((i) => POINTS.kind[i] === FRONT && has(i, ...OBJECTIVES));
+  const front = POINTS.label.map((_, i) => i).filter((i) => POINTS.kind[i] === FRONT && has(i, ...OBJECTIVES));
+  const counting = front.filter((i) => !POINTS.beyond[i]), list = counting.length ? counting : front;
   const ranges = OBJECTIVES.map((c) => extent(list.map((i) => c.values[i])));
   let best = null, least = Infinity;
   for (const i of list) {

@@ -53,7 +53,7 @@ function scale(axis, from, to, room = 60) {
   const back = log ? (v) => 10 ** v : (v) => v;
   const count = Math.max(2, Math.floor(Math.abs(to - from) / room));
   const ticks = axis.time ? timeTicks : log ? logTicks : linearTicks;
-  position.ticks = ticks(back(a), back(b), count).filter((v) => !axis.whole || Number.isInteger(v)).map((v) => [v, (axis.format || short)(v)]);
+  position.ticks = ticks(back(a), back(b), count).filter((v) => !axis.whole || Math.abs(v - Math.round(v)) < 1e-9).map((v) => [v, (axis.format || short)(v)]);
   position.log = log;
   return position;
 }
@@ -102,7 +102,7 @@ function mark(i, x, y, size = 6) {
   const shape = POINTS.child[i]
     ? svg("rect", { x: x - size * 0.86, y: y - size * 0.86, width: size * 1.72, height: size * 1.72, rx: 1.5 })
     : svg("circle", { cx: x, cy: y, r: size });
-  return fill(shape, { class: `mark ${special(i)}`, "data-point": POINTS.label[i], role: "button", tabindex: -1, "aria-label": label }, []);
+  return fill(shape, { class: `mark ${special(i)}${POINTS.beyond[i] ? " beyond" : ""}`, "data-point": POINTS.label[i], role: "button", tabindex: -1, "aria-label": label }, []);
 }
 
 // Hover and click for points at known places; the arrow keys walk along the front.

@@ -33,7 +33,8 @@ const along = (list, column) => [...list].sort((a, b) => column.values[a] - colu
 function axisOf(k) {
   const column = COLUMNS[k];
   const better = column.goal ? (column.goal === "maximize" ? ", larger is better" : ", smaller is better") : "";
-  return { label: titled(column) + better, values: column.values, log: state.logs[k], options: column.options };
+  const whole = !column.options && column.values.every((v) => !finite(v) || Number.isInteger(v));
+  return { whole, label: titled(column) + better, values: column.values, log: state.logs[k], options: column.options };
 }
 
 // Colours spread over the front where there is one; the rest is clamped to it.

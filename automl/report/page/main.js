@@ -59,6 +59,7 @@ function frontView() {
   frontTable();
   legend();
   note();
+  drawings.push(legend);
   const first = INDEX.get(DATA.knee) ?? POINTS.kind.indexOf(FRONT);
   choose(first >= 0 ? first : 0);
 }
@@ -69,12 +70,6 @@ document.addEventListener("click", (event) => {
   choose(INDEX.get(button.dataset.point));
   if (!button.closest("#front")) at("front").scrollIntoView();
 });
-at("theme").addEventListener("click", () => {
-  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-  redraw();
-  if (at("front-figure")) legend();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("beforeprint", () => document.querySelectorAll("#provenance details").forEach((d) => { d.open = true; }));
 
 function news() {
