@@ -1,0 +1,113 @@
+"""Look for a way of refining that beats linear decay on logistic regression.
+
+Run it with `python tests/benchmarks/bench_lr_refinement_variants.py`. The problems are those of
+`bench_lr_refinement_convex.py` without the separable one. Norms are from an exploratory seed under
+linear decay or a constant rate, at linear decay's best peak, over all or a quarter of training;
+weights have strength 1, 1/2 or 1/4, all guarded; or only the warm-up is refined, before linear
+decay. The peak of each is the best of three around linear decay's, by the mean of seeds 0-4.
+Judged on seeds 20-29, paired with linear decay.
+"""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench_lr_refinement_convex import FAMILY, PEAKS, length, problems, train
+
+from automl_lr_refinement import refine, schedules, verdict
+
+EXPLORING, CHOOSING, FRESH = (98,), range(5), range(20, 30)
+
+
+def logs(problem, optimizer):
+    """Norms of the exploratory seed by the schedule and the fraction of training."""
+    kind, steps = FAMILY[optimizer][0], length(problem)
+    for fraction, base in itertools.product((1.0, 0.25), ("linear", "constant")):
+        short = round(fraction * steps)
+        line = schedules.linear() if base == "linear" else schedules.constant()
+        rates = np.outer(line.multipliers(short), PEAKS[optimizer])
+        runs = train(problem, optimizer, rates, EXPLORING)
+        yield f"{base}, {fraction:.0%}", runs.norms[kind][:, 0, runs.loss[0].argmin()]
+
+
+def shapes(problem, optimizer):
+    """Every way of refining, by name; the first is linear decay."""
+    steps, exponent = length(problem), FAMILY[optimizer][1]
+    found = {"linear": schedules.linear().multipliers(steps)}
+    ways = itertools.product((1.0, 0.5, 0.25), ("median", "mean"), (0.1, 0.3))
+    for (name, norms), (strength, kind, tau) in itertools.product(
+        logs(problem, optimizer), tuple(ways)
+    ):
+        recipe = refine.Recipe(exponent, tau, kind, strength, guard=4.0, fallback=True)
+        result = refine.refine(norms, recipe).multipliers
+        values = schedules.from_multipliers(result, "", {}).multipliers(steps)
+        found[f"{name}, strength {strength}, {kind}, tau {tau}"] = values
+        if (strength, kind) == (1.0, "median"):
+            found[f"{name}, warm-up only, tau {tau}"] = warm_up_of(values)
+    return found
+
+
+def warm_up_of(values):
+    """Follow a schedule up to its peak, and linear decay from there."""
+    peak = int(values.argmax())
+    t = np.arange(values.size)
+    return np.where(t < peak, values, (values.size - t) / (values.size - peak))
+
+
+def compare(problem, optimizer):
+    """Gain over linear decay with its standard error, and the loss, by name."""
+    found, peaks = shapes(problem, optimizer), PEAKS[optimizer]
+    columns = np.stack(list(found.values()), axis=1)
+    line = train(problem, optimizer, np.outer(found["linear"], peaks), CHOOSING)
+    middle = line.loss.mean(0).argmin()
+    near = peaks[max(0, middle - 1) : middle + 2]
+    every = (columns[:, :, None] * near).reshape(len(columns), -1)
+    sweep = train(problem, optimizer, every, CHOOSING).loss.mean(0).reshape(len(found), -1)
+    end = train(problem, optimizer, columns * near[sweep.argmin(1)], FRESH).loss
+    gains = (verdict.paired(end[:, i], end[:, 0], -1.0) for i in range(len(found)))
+    return {
+        name: (*gain, float(end[:, i].mean()))
+        for i, (name, gain) in enumerate(zip(found, gains, strict=True))
+    }
+
+
+def table(results):
+    """Wins, draws and losses against linear decay, and gains in percent of its loss."""
+    rows = []
+    for name in next(iter(results.values())):
+        gains = [rows[name] for rows in results.values()]
+        scale = [100 / rows["linear"][2] for rows in results.values()]
+        better = sum(gain > 2 * error for gain, error, _ in gains)
+        worse = sum(-gain > 2 * error for gain, error, _ in gains)
+        parts = [gain * unit for (gain, _, _), unit in zip(gains, scale, strict=True)]
+        same = len(gains) - better - worse
+        rows.append((name, better, same, worse, np.mean(parts), min(parts), max(parts)))
+    rows.sort(key=lambda row: -row[4])
+    lines = [
+        f"| {n} | {b} / {s} / {w} | {m:+.2f} | {a:+.2f} | {z:+.2f} |"
+        for n, b, s, w, m, a, z in rows
+    ]
+    head = "| refined from, how | better / same / worse | mean gain, % | least | most |"
+    return "\n".join([head, "|---|---|---|---|---|", *lines])
+
+
+def main():
+    """Run every problem and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen = {name: problem for name, problem in problems().items() if name != "wine"}
+    results = {}
+    for optimizer, (name, problem) in itertools.product(PEAKS, chosen.items()):
+        results[f"{optimizer}, {name}"] = compare(problem, optimizer)
+        if given.out:
+            given.out.write_text(json.dumps(results))
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
