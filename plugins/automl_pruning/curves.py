@@ -50,7 +50,7 @@ class Curve:
         return np.interp(keep, self.keep[::-1], self.distortion[::-1])
 
 
-Curves: TypeAlias = dict[Metric, tuple[Curve, ...]]
+Curves: TypeAlias = dict[str, tuple[Curve, ...]]  # by metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,8 @@ def fingerprint(model: nn.Module, inputs: Inputs, settings: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def save(path: Path, curves: Curves) -> None:
-    """Write curves to a file, whole or not at all."""
+def save(path: Path, curves: Mapping[str, Sequence[Curve]]) -> None:
+    """Write the units' curves by name to a file, whole or not at all."""
     arrays = {
         f"{metric}.{kind}.{index}": getattr(curve, kind)
         for metric, found in curves.items()
@@ -206,14 +206,15 @@ def save(path: Path, curves: Curves) -> None:
     partial.replace(path)
 
 
-def load(path: Path) -> Curves:
-    """Read curves from a file."""
+def load(path: Path) -> dict[str, tuple[Curve, ...]]:
+    """Read the units' curves by name from a file."""
     with np.load(path) as arrays:
-        count = len(arrays.files) // len(KINDS) // len(METRICS)
+        names = list(dict.fromkeys(key.split(".")[0] for key in arrays.files))
+        count = len(arrays.files) // len(KINDS) // len(names)
         return {
-            metric: tuple(
-                Curve(*(arrays[f"{metric}.{kind}.{index}"] for kind in KINDS))
+            name: tuple(
+                Curve(*(arrays[f"{name}.{kind}.{index}"] for kind in KINDS))
                 for index in range(count)
             )
-            for metric in METRICS
+            for name in names
         }

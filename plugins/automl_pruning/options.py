@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from automl.space import Choice, Float, Int, Parameter
 
@@ -47,6 +47,13 @@ class Options(BaseModel):
     macs: float | None = Field(
         None, gt=0, le=1, description="share of multiply-accumulates that may stay besides; rd only"
     )
+    latency: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the linear maps' time, measured on this CPU with sparse kernels, "
+        "that may stay besides; rd only",
+    )
     exclude: list[str] = Field(
         default_factory=list, description="regular expressions of units that stay dense"
     )
@@ -66,6 +73,13 @@ class Options(BaseModel):
     checkpoint: str | None = Field(
         None, description="a trained model's checkpoint; nothing is trained before pruning then"
     )
+
+    @model_validator(mode="after")
+    def check_budgets(self) -> "Options":
+        """Refuse three budgets at once: the knapsack takes two."""
+        if self.macs is not None and self.latency is not None:
+            raise ValueError("give macs or latency besides density, not both")
+        return self
 
 
 def proposed(options: Options) -> dict[str, Parameter]:

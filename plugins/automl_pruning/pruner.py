@@ -1,7 +1,8 @@
 """Prune one trained model: units, importances, curves, allocation, masks and repair in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from automl_pruning.allocate import (
     Allocator,
     Counts,
     Layers,
+    Resource,
     keep_counts,
     least_distortion,
 )
 from automl_pruning.criteria import importances
 from automl_pruning.curves import (
+    Curve,
     Curves,
     Metric,
     Probe,
@@ -32,6 +35,7 @@ from automl_pruning.forward import Inputs, to
 from automl_pruning.masks import Masks, apply, make_masks
 from automl_pruning.options import Options
 from automl_pruning.repair import repair
+from automl_pruning.speed import time_table
 from automl_pruning.units import Unit, find_units, flat
 
 
@@ -46,6 +50,7 @@ class Pruner:
         eye: what distortions are measured with.
         most: (L,) weights that each unit has.
         curves: of every metric; empty if nothing needs them.
+        times: of the units; empty unless time is a budget.
     """
 
     options: Options
@@ -54,10 +59,11 @@ class Pruner:
     eye: Probe
     most: Counts
     curves: Curves
+    times: tuple[Curve, ...] = ()
 
     def layers(self, metric: Metric) -> Layers:
         """Return what the allocators decide on."""
-        return Layers(self.units, self.scores, self.most, self.curves.get(metric, ()))
+        return Layers(self.units, self.scores, self.most, self.curves.get(metric, ()), self.times)
 
     def feasible(self, density: float) -> float:
         """Return a density, or the least that the floors of the units allow."""
@@ -69,11 +75,23 @@ class Pruner:
         """Return how many weights (L,) each unit keeps at a density."""
         layers = self.layers(self.options.metric)
         rule, total = allocator or self.options.allocator, layers.total(density)
-        if self.options.macs is None or rule != "rd":
+        more = self.budgets() if rule == "rd" else {}
+        if not more:
             return keep_counts(layers, rule, total, self.factors())
-        dense = sum(unit.size * unit.positions for unit in self.units)
-        budgets = {"weights": float(total), "macs": self.options.macs * dense}
-        return least_distortion(layers, budgets, self.factors())  # type: ignore[arg-type] # keys are resources
+        budgets: dict[Resource, float] = {"weights": float(total), **more}
+        return least_distortion(layers, budgets, self.factors())
+
+    def budgets(self) -> dict[Resource, float]:
+        """Return what limits the model besides the number of weights."""
+        layers, options = self.layers(self.options.metric), self.options
+        shares: dict[Resource, float | None] = {"macs": options.macs, "latency": options.latency}
+        dense = layers.sizes[:, None]
+        return {
+            resource: share
+            * sum(float(layers.price(i, n, resource)[0]) for i, n in enumerate(dense))
+            for resource, share in shares.items()
+            if share is not None
+        }
 
     def factors(self) -> NDArray[np.float64]:
         """Return the factor (L,) of each unit's distortion: units are cut into blocks in order."""
@@ -120,26 +138,25 @@ def make_pruner(
     eye = probe(model, inputs, repair=options.repair)
     weights = dict(model.named_parameters())
     most = np.array([int(torch.count_nonzero(flat(weights, unit))) for unit in units])
-    needed = options.allocator == "rd" or options.compare
-    curves = cached(model, units, scores, eye, (options, caches)) if needed else {}
-    return Pruner(options, units, scores, eye, most, curves)
-
-
-def cached(
-    model: nn.Module,
-    units: tuple[Unit, ...],
-    scores: tuple[Tensor, ...],
-    eye: Probe,
-    how: tuple[Options, Sequence[Path]],
-) -> Curves:
-    """Read the curves of exactly this model from a cache, or measure and keep them."""
-    options, caches = how
     settings = f"{options.criterion} {options.repair} {options.points} {[u.name for u in units]}"
-    name = f"curves-{fingerprint(model, eye.inputs, settings)}.npz"
+    name = f"{fingerprint(model, inputs, settings)}.npz"
+    curves: Curves = {}
+    if options.allocator == "rd" or options.compare:
+        make = partial(measure, model, units, scores, eye, options.points)
+        curves = cached(caches, f"curves-{name}", make)
+    times: tuple[Curve, ...] = ()
+    if options.latency is not None:
+        table = partial(time_table, model, units, scores, inputs)
+        times = cached(caches, f"times-{name}", lambda: {"latency": table()})["latency"]
+    return Pruner(options, units, scores, eye, most, curves, times)
+
+
+def cached(caches: Sequence[Path], name: str, make: Callable[[], Curves]) -> Curves:
+    """Read curves from the first cache that has them, or make and keep them."""
     for folder in caches:
         if (folder / name).exists():
             return load(folder / name)
-    curves = measure(model, units, scores, eye, options.points)
+    curves = make()
     if caches:
         save(caches[0] / name, curves)
     return curves

@@ -216,7 +216,7 @@ def facts(pruner: Pruner, job: Job, density: float) -> dict[str, Any]:
 def predicted_front(pruner: Pruner) -> list[tuple[float, float]]:
     """Return (density, least predicted distortion) at 30 densities."""
     lowest = pruner.feasible(SPARSEST)
-    rd = pruner.options.model_copy(update={"allocator": "rd", "macs": None})
+    rd = pruner.options.model_copy(update={"allocator": "rd", "macs": None, "latency": None})
     free = Pruner(rd, pruner.units, pruner.scores, pruner.eye, pruner.most, pruner.curves)
     densities = [float(d) for d in np.geomspace(1.0, lowest, 30)]
     return [(density, free.predicted(free.keep(density)) or 0.0) for density in densities]

@@ -23,7 +23,7 @@ DENSITIES = (0.2, 0.1, 0.05, 0.02)
 ROUNDS = (0.45, 0.2, 0.1, 0.05, 0.02)  # no round removes much more than half of what is left
 SETTINGS = {
     ("digits", "resnet"): Setting("digits", "resnet", 20, 2, 0.3, 128, 12),
-    ("digits", "vit"): Setting("digits", "vit", 40, 2, 0.3, 128, 12),
+    ("digits", "vit"): Setting("digits", "vit", 30, 2, 0.3, 128, 12),
     ("cifar10", "resnet"): Setting("cifar10", "resnet", 60, 4, 0.3, 512, 24),
     ("cifar10", "vit"): Setting("cifar10", "vit", 100, 4, 0.3, 512, 24),
 }
@@ -90,10 +90,10 @@ def main():
     start = time.process_time()
     for seed in range(given.seeds):
         one_seed(setting, seed, METHODS, results)
-        print(f"seed {seed}: {time.process_time() - start:.0f} s", flush=True)
-    dense = results["dense", 1.0, "-"]
-    print(f"\n{given.data} {given.model}, {given.seeds} seeds, dense {cell(dense, best=False)}\n")
-    print(table(results, METHODS))
+        dense = cell(results["dense", 1.0, "-"], best=False)
+        print(f"{given.data} {given.model}, {seed + 1} seeds, dense {dense}", end=", ")
+        print(f"{time.process_time() - start:.0f} s of CPU\n")
+        print(table(results, METHODS), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def make_model(data, model):
         case "resnet":
             return ResNet(width=16, blocks=3, lr=0.05 if digits else 0.1, **shape)
         case "vit":
-            return ViT(width=48, depth=4, patch=2 if digits else 4, lr=2e-3, **shape)
+            return ViT(width=48, depth=3 if digits else 6, patch=2 if digits else 4, lr=2e-3, **shape)
         case _:
             return ConvNet(width=16, depth=3, **shape)
 
@@ -120,5 +120,3 @@ def finetune(model, data, masks, setting, seed):
     pl.seed_everything(seed, verbose=False)
     callbacks = [KeepMasks(masks), Rate(setting.rate)]
     trainer(max_epochs=setting.finetune, callbacks=callbacks).fit(model, data)
-
-

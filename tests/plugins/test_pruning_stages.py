@@ -118,6 +118,30 @@ def test_rounds_reach_the_density_in_equal_steps(tmp_path):
     assert all(later <= before for before, later in zip(first, second, strict=True))
 
 
+QUICK = {"front": 0, "compare": False, "finetune_epochs": 0}
+
+
+def test_a_budget_of_multiply_accumulates_holds_besides_that_of_weights(tmp_path):
+    plain, bounded = tmp_path / "plain", tmp_path / "bounded"
+    plain.mkdir()
+    bounded.mkdir()
+    free = run(plain, **QUICK).metrics
+    limited = run(bounded, macs=0.1, **QUICK).metrics
+    dense = 64 * 36 + 16 * 288 + 80  # positions times weights of each layer
+    assert limited["nonzero_macs"] <= 0.1 * dense < free["nonzero_macs"]
+    assert limited["density"] <= free["density"]
+
+
+def test_a_budget_of_measured_time_is_kept_with_the_trial(tmp_path):
+    assert run(tmp_path, latency=0.9, **QUICK).metrics["density"] <= 0.21
+    assert len(list((tmp_path / "trial" / "pruning").glob("times-*.npz"))) == 1
+
+
+def test_three_budgets_at_once_are_refused():
+    with pytest.raises(ValueError, match="give macs or latency"):
+        Options(macs=0.5, latency=0.5)
+
+
 def test_the_plan_beside_the_model_holds_its_masks(tmp_path):
     run(tmp_path, front=0, compare=False)
     masks = masks_of(tmp_path / "trial" / "pruning.json")
