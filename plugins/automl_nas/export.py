@@ -22,10 +22,18 @@ def save(
     folder: Path,
     options: NasOptions,
     architecture: Architecture,
-    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write an architecture, what is known of it, and the weights of the model that holds it."""
+    """Write an architecture, what is known of it, and the weights of the model that holds it.
+
+    Args:
+        folder: to write to.
+        options: of the plugin.
+        architecture: operations by index.
+        state: the state dict of the whole model.
+        facts: metrics and estimates.
+    """
     costs = options.space.costs(architecture)
     content = {
         "architecture": named(options.space, architecture),
@@ -37,8 +45,8 @@ def save(
         **facts,
     }
     write(folder / FILE, content)
-    state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
-    torch.save({"state": state}, folder / WEIGHTS)
+    weights = {name: value.detach().cpu() for name, value in state.items()}
+    torch.save({"state": weights}, folder / WEIGHTS)
 
 
 def load(folder: Path) -> nn.Module:

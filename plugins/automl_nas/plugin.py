@@ -67,7 +67,7 @@ class Nas:
         job.log(nas_trained=float(verdict.action in {"train", "known"}), **estimate)
         if verdict.action == "estimate" and verdict.estimate is not None:
             job.log(**{plan.metric: verdict.estimate})
-        load_known(job, verdict)
+        load_known(job, self.options, self.architecture, verdict)
         return None if verdict.action == "train" else True
 
     @hookimpl
@@ -81,7 +81,7 @@ class Nas:
         from automl_nas.export import save
 
         facts = {"metrics": dict(job.metrics)}
-        save(job.folder, self.options, self.architecture, job.model, facts)
+        save(job.folder, self.options, self.architecture, job.model.state_dict(), facts)
         yield from ()
 
     def points(self, job: Job, known: "Knowledge", verdict: "Verdict") -> Iterator[Point]:

@@ -19,6 +19,7 @@ from automl_nas.tree import Node, leaf_of, leaves
 from automl_nas.work import Work, aim_of, file_of
 
 CHUNK = 256  # architectures that one task estimates
+ENOUGH = 3  # trainings without which there is no calibration
 CLOSED = ("parameters", "macs")  # objectives that are known in closed form
 
 
@@ -112,6 +113,8 @@ def trainings(work: Work, tree: Node, pool: tuple[Candidate, ...]) -> tuple[Trai
     total = len(truth) + options.rounds * options.batch
     rounds = Rounds(len(truth), options.batch, total, options.random)
     for number in range(options.rounds):
+        if len(truth) < ENOUGH or len(truth) == len(set(rows.forms)):
+            break
         best, arm = next_round(rows, truth, rounds, rng)
         arms: list[Arm] = [*repeated("promoted", best), *repeated("random", arm)]
         more = train_some(work, known, best + arm, f"round{number}", arms)

@@ -12,23 +12,30 @@ from automl_nas.notes import Training, write, write_note
 from automl_nas.options import NasOptions
 from automl_nas.paths import seed_of
 from automl_nas.space import Architecture, named, whole
+from automl_nas.supernets import open_alone
 from automl_nas.verdict import Knowledge, Verdict, feasible, rest_of, ruled_out
 
 TOLD = "told.json"  # in the folder of the trial that told what the preparation trained
 
 
-def load_known(job: Job, verdict: Verdict) -> None:
-    """Give the job's model the weights of an earlier training of the same architecture."""
-    if verdict.known is not None:
-        state = torch.load(verdict.known, map_location="cpu", weights_only=True)["state"]
-        job.model.load_state_dict(state)
+def load_known(job: Job, options: NasOptions, architecture: Architecture, verdict: Verdict) -> None:
+    """Take the model and weights of an earlier training of the same function, and export it."""
+    if verdict.known is None or verdict.twin is None:
+        return
+    if verdict.twin != architecture:  # other operations, the same function: weights fit the twin
+        job.model = job.new_model()
+        job.model = open_alone(job, options, verdict.twin)
+    state = torch.load(verdict.known, map_location="cpu", weights_only=True)["state"]
+    job.model.load_state_dict(state)
+    facts = {"estimate": verdict.estimate, "arm": verdict.arm}
+    save(job.folder, options, verdict.twin, state, facts)
 
 
 def keep(job: Job, options: NasOptions, architecture: Architecture, verdict: Verdict) -> None:
     """Write down a training, so that later trials can learn from it, and export it."""
     metrics = job.metrics | job.measure()
     facts = {"metrics": metrics, "estimate": verdict.estimate, "arm": verdict.arm}
-    save(job.folder, options, architecture, job.model, facts)
+    save(job.folder, options, architecture, job.model.state_dict(), facts)
     write_note(
         job.folder,
         Training(
@@ -59,12 +66,17 @@ def told(job: Job, options: NasOptions, known: Knowledge) -> Iterator[Point]:
     if already or rest_of(job.params) != "{}":
         return
     needed = {*job.study.objectives, *job.study.constraints}
-    for one in known.plan.trained:
+    for index, one in enumerate(known.plan.trained):
         if needed <= one.metrics.keys():
+            folder = f"trained/{index}"
+            state = torch.load(job.shared / one.weights, map_location="cpu", weights_only=True)
+            facts = {"metrics": dict(one.metrics), "arm": one.arm}
+            save(job.folder / folder, options, one.architecture, state["state"], facts)
             yield job.point(
-                f"{one.arm}: {one.form}",
+                f"{one.arm}-{index}",
                 params=params_of(options, one.architecture),
                 metrics={**one.metrics, "nas_trained": 1.0},
+                artifact=folder,
             )
     write(job.folder / TOLD, [one.form for one in known.plan.trained])
 
@@ -96,7 +108,7 @@ def neighbours(
         if ruled_out(job.study, known.plan, hope, front):
             metrics[known.plan.metric] = known.plan.sign * value
             yield job.point(
-                f"estimate: {options.space.canonical(other)}",
+                f"estimate-{'-'.join(map(str, other))}",
                 params=params_of(options, other),
                 metrics={**metrics, "nas_trained": 0.0},
             )

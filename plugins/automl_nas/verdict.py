@@ -31,6 +31,7 @@ class Verdict:
         supernet: estimate by supernets alone, larger is better.
         estimate: calibrated estimate of the metric.
         known: file of the weights, if they are known.
+        twin: the architecture of those weights: this one, or one that computes the same.
     """
 
     action: Action
@@ -39,6 +40,7 @@ class Verdict:
     supernet: float | None = None
     estimate: float | None = None
     known: Path | None = None
+    twin: Architecture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def judged(job: Job, options: NasOptions, architecture: Architecture, known: Kno
         return Verdict("invalid", form)
     for folder, one in known.trained:
         if (one.form, one.rest) == (form, rest) and one.weights:
-            return Verdict("known", form, one.arm, one.supernet, one.estimate, folder / one.weights)
+            file = folder / one.weights
+            at = one.architecture
+            return Verdict("known", form, one.arm, one.supernet, one.estimate, file, at)
     supernet = known.supernet(form)
     if supernet is None:
         supernet = estimated_now(job, options, architecture, known.plan)
