@@ -16,7 +16,7 @@ known of a trial from its start, its cost, counts from the first rung; infeasibl
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -243,34 +243,3 @@ def levels(fidelity: Fidelity, longest: float) -> tuple[float, ...]:
     return tuple(
         fidelity.min * fidelity.eta**k for k in range(-1 if highest is None else highest + 1)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What stopping saved and what it may have cost.
-
-    Attributes:
-        stopped: trials that were stopped.
-        saved: progress that they did not make.
-        spared: trials that would have been stopped and finished instead.
-        wrong: those of the spared that are on the front of all that finished.
-    """
-
-    stopped: int
-    saved: float
-    spared: int
-    wrong: int
-
-
-def check(decisions: Sequence[Decision], front: Iterable[int], whole: float) -> Check:
-    """Weigh the decisions of a study against its end.
-
-    Args:
-        decisions: of the study.
-        front: numbers of the finished trials that no other dominates.
-        whole: progress of a trial that is not stopped.
-    """
-    stopped = [decision for decision in decisions if not decision.goes_on]
-    spared = {decision.trial for decision in decisions if decision.spared}
-    saved = sum(max(0.0, whole - decision.step) for decision in stopped)
-    return Check(len(stopped), saved, len(spared), len(spared & set(front)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from automl.pareto import non_dominated, ranks
 from automl.places import epsilon_net, hypervolume_order, place, scaled
-from automl.rungs import Rungs, check, levels, rung_of
+from automl.rungs import Rungs, levels, rung_of
 from automl.study import Constraint, Fidelity, Objective
 
 ONE = {"accuracy": Objective(goal="maximize")}
@@ -233,17 +233,6 @@ def test_about_the_fraction_asked_for_is_spared():
     stopping.report(0, 1, {"accuracy": 1.0})
     spared = [stopping.report(trial, 1, {"accuracy": 0.0}).spared for trial in range(1, 401)]
     assert 50 < sum(spared) < 110
-
-
-def test_a_check_counts_what_was_saved_and_what_was_wrong():
-    stopping = rungs(spare=0.5, seed=3)
-    stopping.report(0, 1, {"accuracy": 1.0})
-    for trial in range(1, 11):
-        stopping.report(trial, 1, {"accuracy": 0.5})
-    spared = sorted(stopping.spared)
-    found = check(stopping.decisions, [0, spared[0]], whole=9)
-    assert (found.stopped, found.saved) == (10 - len(spared), 8 * (10 - len(spared)))
-    assert (found.spared, found.wrong) == (len(spared), 1)
 
 
 def test_brackets_start_a_rung_later_each_and_share_no_rivals():
