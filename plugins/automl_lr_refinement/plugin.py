@@ -66,16 +66,18 @@ class LrRefinement:
         from automl_lr_refinement import runs, schedules, verdict
 
         folder = runs.place(job)
-        best = follow[0]
         for number, schedule in enumerate(follow):
             schedule.write(folder / f"used-{number}.json")
-        if self.options.shape == "refined":
-            best = schedules.linear()
-            compared = runs.confirm(job, self.options, follow) if self.options.confirm else None
-            if compared is not None:
-                verdict.write(folder / "confirm.json", compared)
-                best = follow[0] if compared.case() == "better" else best
-        best.write(folder / "schedule.json")
+        if self.options.shape != "refined":
+            follow[0].write(folder / "schedule.json")
+            return
+        compared = runs.confirm(job, self.options, follow) if self.options.confirm else None
+        if compared is not None:
+            verdict.write(folder / "confirm.json", compared)
+        better = compared is not None and compared.case() == "better"
+        best = follow[0] if better else schedules.linear()
+        why = compared.text() if compared else "refined was not compared on fresh seeds"
+        best.noting("confirmation", why).write(folder / "schedule.json")
 
     @automl.hookimpl
     def report(self, history: automl.History) -> Iterable[automl.Section]:

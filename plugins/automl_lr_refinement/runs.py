@@ -60,7 +60,9 @@ def run(
     peak = Peak(options.peak_lr, options.peak)
     replaces = options.own_scheduler == "replace"
     follower = Follow(follow, peak, fraction=fraction, replace=replaces)
-    metrics = job.fit(phase=phase, callbacks=[follower, NormLogger(path)])
+    # a least length would keep an exploration from ending with its schedule
+    ends = {"min_epochs": None, "min_steps": None} if fraction < 1 else {}
+    metrics = job.fit(phase=phase, callbacks=[follower, NormLogger(path)], **ends)
     return None if job.stopped else Run(load(path), metrics)
 
 

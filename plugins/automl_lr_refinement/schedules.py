@@ -59,6 +59,10 @@ class Schedule:
         table = np.interp(np.linspace(0, 1, knots), grid, self.table)
         return Schedule(tuple(table.tolist()), self.label, self.provenance)
 
+    def noting(self, name: str, value: Any) -> "Schedule":
+        """Return the same schedule with one more fact about where it is from."""
+        return Schedule(self.table, self.label, {**self.provenance, name: value})
+
     def write(self, path: Path) -> None:
         """Write the schedule as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)

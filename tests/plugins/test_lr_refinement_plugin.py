@@ -138,9 +138,10 @@ def test_a_confirmed_verdict_decides_what_is_exported(tmp_path):
     trial(tmp_path, shape="refined", confirm=3, fallback=False)
     folder = tmp_path / "0" / "lr_refinement"
     compared = verdict.read(folder / "confirm.json")
-    label = schedules.Schedule.read(folder / "schedule.json").label
+    exported = schedules.Schedule.read(folder / "schedule.json")
     assert len(set(compared.linear)) == 3
-    assert label.startswith("refined") == (compared.case() == "better")
+    assert exported.label.startswith("refined") == (compared.case() == "better")
+    assert exported.provenance["confirmation"] == compared.text()
 
 
 def test_a_refined_schedule_that_nothing_confirmed_is_not_exported(tmp_path):
