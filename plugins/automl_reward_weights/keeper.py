@@ -30,7 +30,8 @@ class Keeper(pl.Callback):
         self.scalarizer = scalarizer
         self.folder = folder
         self.curve: list[dict[str, Any]] = []
-        self.dropped: list[str] = []
+        self.dropped: list[str] = []  # since the last checkpoint
+        self.leaving: list[str] = []  # between the last two checkpoints
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Evaluate the policy as it is, unless Lightning only validates."""
@@ -79,22 +80,21 @@ class Keeper(pl.Callback):
             write(self.folder / FILE, self.scalarizer, self.curve)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a run needs to go on, and remove what the last checkpoint could do without.
+        """Return what a run needs to go on; Lightning asks for it when it saves.
 
-        Lightning asks for this when it saves; what was dropped before the save before is named by
-        no checkpoint that is kept.
+        The last two checkpoints of a fit are kept, so what was dropped before the last one is
+        named by neither and is removed.
         """
-        for name in self.dropped:
-            if name.startswith("!"):
-                (self.folder / name[1:]).unlink(missing_ok=True)
-        self.dropped = [f"!{name}" for name in self.dropped if not name.startswith("!")]
+        for name in self.leaving:
+            (self.folder / name).unlink(missing_ok=True)
+        self.leaving, self.dropped = self.dropped, []
         state = {"scalarizer": self.scalarizer.state_dict(), "curve": self.curve}
-        return {**state, "dropped": list(self.dropped)}
+        return {**state, "leaving": self.leaving}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.scalarizer.load_state_dict(state_dict["scalarizer"])
-        self.curve, self.dropped = list(state_dict["curve"]), list(state_dict["dropped"])
+        self.curve, self.leaving = list(state_dict["curve"]), list(state_dict["leaving"])
 
 
 def write(path: Path, scalarizer: Scalarizer, curve: list[dict[str, Any]]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from automl_reward_weights.volume import Array, hv_gradient
 
+TINY = 1e-6  # stands for a weight of 0 where its logarithm is needed
 Memory: TypeAlias = Mapping[str, tuple[float, ...]]
 
 
@@ -181,8 +182,8 @@ class Gradient:
             return now
         influence = signal.influence(self.unit)
         pull = self.sign * influence / max(float(np.abs(influence).max()), 1e-30)
-        moved = (1 - self.anchor) * np.log(now.values) + self.rate * pull
-        moved = moved + self.anchor * np.log(np.maximum(signal.preference, self.floor))
+        before, held = (np.log(np.maximum(w, TINY)) for w in (now.values, signal.preference))
+        moved = (1 - self.anchor) * before + self.anchor * held + self.rate * pull
         return replace(now, values=floored(softmax(moved), self.floor))
 
 

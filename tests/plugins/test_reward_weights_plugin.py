@@ -20,40 +20,51 @@ def archive_of(folder):
     return json.loads((folder / "archive.json").read_text())
 
 
-def test_a_run_yields_one_point_for_each_archived_policy(tmp_path):
-    outcome = trial(study(trainer={"max_epochs": 12}), tmp_path)
-    rows = archive_of(tmp_path)["archive"]
-    steps = {row["step"] for row in rows}
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run, its folder and what it reported."""
+    folder, line = tmp_path_factory.mktemp("trial"), Line()
+    return trial(study(), folder, line), folder, line
+
+
+def test_a_run_yields_one_point_for_each_archived_policy(finished):
+    outcome, folder, _ = finished
+    rows = archive_of(folder)["archive"]
     given = {int(point.metrics["step"]) for point in outcome.points}
     assert outcome.state == "done"
-    assert given | {int(outcome.metrics["step"])} == steps
+    assert given | {int(outcome.metrics["step"])} == {row["step"] for row in rows}
     assert len(outcome.points) == len(rows) - 1 > 0
 
 
-def test_a_point_measures_the_policy_that_its_artifact_holds(tmp_path):
-    outcome = trial(study(trainer={"max_epochs": 12}), tmp_path)
+def test_a_point_measures_the_policy_that_its_artifact_holds(finished):
+    outcome, folder, _ = finished
     for point in outcome.points:
         assert point.metrics["val_treasure"] == point.metrics["selected_treasure"]
         assert point.metrics["val_time"] == point.metrics["selected_time"]
-        assert "policy.weight" in torch.load(tmp_path / point.artifact, weights_only=True)
+        assert "policy.weight" in torch.load(folder / point.artifact, weights_only=True)
 
 
-def test_policies_that_the_archive_dropped_are_removed(tmp_path):
-    trial(study(trainer={"max_epochs": 12}), tmp_path)
-    named = {row["checkpoint"] for row in archive_of(tmp_path)["archive"]}
-    assert {f"points/{path.name}" for path in (tmp_path / "points").iterdir()} == named
+def test_policies_that_the_archive_dropped_are_removed(finished):
+    _, folder, _ = finished
+    named = {row["checkpoint"] for row in archive_of(folder)["archive"]}
+    assert {f"points/{path.name}" for path in (folder / "points").iterdir()} == named
 
 
-def test_the_hypervolume_of_the_archive_is_reported_and_can_be_an_objective(tmp_path):
-    line = Line()
-    made = study(objectives={"archive_hypervolume": {"goal": "maximize"}})
-    outcome = trial(made, tmp_path, line)
+def test_the_hypervolume_of_the_archive_is_reported_and_measured(finished):
+    outcome, _, line = finished
     told = [metrics["archive_hypervolume"] for _, metrics in line.reports]
     assert told == sorted(told)
     assert outcome.metrics["archive_hypervolume"] == pytest.approx(told[-1])
 
 
-@pytest.mark.parametrize("weighter", ["hv_gradient", "gradient", "lagrangian", "random"])
+def test_the_hypervolume_can_be_the_one_objective(tmp_path):
+    made = study(
+        objectives={"archive_hypervolume": {"goal": "maximize"}}, trainer={"max_epochs": 1}
+    )
+    assert trial(made, tmp_path).state == "done"
+
+
+@pytest.mark.parametrize("weighter", ["gradient", "lagrangian"])
 def test_a_run_that_was_cut_ends_as_the_uncut_one(tmp_path, weighter):
     options = {"weighter": weighter}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -64,19 +75,19 @@ def test_a_run_that_was_cut_ends_as_the_uncut_one(tmp_path, weighter):
     assert archive_of(cut) == archive_of(whole)
 
 
-def test_a_fit_that_has_ended_is_refined_without_training_again(tmp_path):
-    first = trial(study(), tmp_path)
-    again = trial(study(), tmp_path, Line(), attempt=1)
+def test_a_fit_that_has_ended_is_refined_without_training_again(finished):
+    first, folder, _ = finished
+    line = Line()
+    again = trial(study(), folder, line, attempt=1)
     assert [p.metrics for p in again.points] == [p.metrics for p in first.points]
+    assert line.reports == []
 
 
-def test_equal_seeds_give_equal_archives_and_others_do_not(tmp_path):
-    runs = {name: tmp_path / name for name in ("one", "two", "other")}
-    for name, folder in runs.items():
-        trial(study(), folder, seed=2 if name == "other" else 1)
-    one, two, other = (archive_of(folder)["curve"] for folder in runs.values())
-    assert one == two
-    assert one != other
+def test_equal_seeds_give_equal_archives_and_others_do_not(finished, tmp_path):
+    for seed in (1, 2):
+        trial(study(), tmp_path / str(seed), seed=seed)
+    one, two = (archive_of(tmp_path / str(seed))["curve"] for seed in (1, 2))
+    assert archive_of(finished[1])["curve"] == one != two
 
 
 def test_the_studys_ref_is_the_reference_of_the_hypervolume(tmp_path):
@@ -176,3 +187,11 @@ def test_a_proposed_argument_depends_on_its_weighter():
     assert "rewards.a.threshold" not in proposed
     assert "arguments.gradient.rate" not in proposed.default()
     assert proposed.active("arguments.gradient.rate", {"weighter": "gradient"})
+
+
+def test_a_dropped_policy_stays_while_a_kept_checkpoint_may_name_it(tmp_path):
+    keeper = Keeper(Scalarizer(even((Reward("a"), Reward("b")))), tmp_path)
+    (tmp_path / "step-1.pt").touch()
+    keeper.dropped.append("step-1.pt")
+    saved = [keeper.state_dict() and (tmp_path / "step-1.pt").exists() for _ in range(2)]
+    assert saved == [True, False]

@@ -20,7 +20,9 @@ def history(tmp_path_factory):
     home, trials = tmp_path_factory.mktemp("study"), []
     for number, weighter in enumerate(("hv_gradient", "fixed")):
         folder = home / str(number)
-        outcome = trial(study({"weighter": weighter}), folder, seed=number)
+        outcome = trial(
+            study({"weighter": weighter}, trainer={"max_epochs": 4}), folder, seed=number
+        )
         trials.append(
             Trial(
                 number=number,
