@@ -32,7 +32,13 @@ class Plan:
     def resolved(self) -> Study:
         """Return the study with its whole space written out, what plugins propose included."""
         space = {name: spec_of(one) for name, one in self.space.items()}
-        return self.study.model_copy(update={"space": space})
+        plugins = {name: self._placed(options) for name, options in self.study.plugins.items()}
+        return self.study.model_copy(update={"space": space, "plugins": plugins})
+
+    def _placed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a plugin's options with the path of its file made absolute."""
+        path = options.get("path")
+        return {**options, "path": str((self.here / path).resolve())} if path else dict(options)
 
 
 def plan(file: StudyFile, defaults: Mapping[str, Value] | None = None) -> Plan:

@@ -127,7 +127,7 @@ def _class_of_file(loaded: Kind, path: Path) -> Any:
 def _is_plugin(made: Any, module: str) -> bool:
     if not isinstance(made, type) or made.__module__ != module:
         return False
-    return any(hasattr(value, "automl_impl") for value in vars(made).values())
+    return any(hasattr(getattr(made, name, None), "automl_impl") for name in dir(made))
 
 
 def options_of(loaded: Kind, given: Mapping[str, Any]) -> BaseModel:

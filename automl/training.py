@@ -112,9 +112,10 @@ class Lightning:
 
     def validate(self, job: Job, model: Any) -> dict[str, float]:
         """Run the validation loop once; a model without one has no metrics."""
-        trainer = tree(model, job.data).Trainer(
-            **self.arguments(job, {**job.trainer, "callbacks": list(job.callbacks)})
-        )
+        if not validates(model):
+            return {}
+        endless = {"max_epochs": -1, **job.trainer, "callbacks": list(job.callbacks)}
+        trainer = tree(model, job.data).Trainer(**self.arguments(job, endless))
         results = trainer.validate(model, datamodule=job.data, verbose=False)
         return scalars({name: value for one in results for name, value in one.items()})
 
@@ -162,6 +163,12 @@ def tree(model: Any, data: Any) -> ModuleType:
 
         return other  # type: ignore[no-any-return,unused-ignore]
     return pl
+
+
+def validates(model: Any) -> bool:
+    """Say whether a model has a validation loop of its own."""
+    step = getattr(type(model), "validation_step", None)
+    return step is not None and not step.__module__.endswith("core.module")
 
 
 def lightning_name(thing: Any) -> str:

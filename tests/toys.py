@@ -166,7 +166,7 @@ def study(folder, **changes):
 
 def beside(folder, plugin="Formula", name="formula.py"):
     """Write a plugin file that gives a toy to studies in `folder`."""
-    text = f"import toys\n\n\nclass Mine(toys.{plugin}):\n    pass\n\n\nMine.__module__ = __name__\n"
+    text = f"import toys\n\n\nclass Mine(toys.{plugin}):\n    pass\n"
     (folder / name).write_text(text, encoding="utf-8")
     return folder
 

@@ -43,7 +43,7 @@ def facts(
     default = next((r for r in rows if r.origin == "default" and not r.name), None)
     front = [row for row in rows if row.front]
     worth = [row for row in front if row.counts] or front
-    knee = pareto.knee(rows_of.table(worth, len(goals)), goals) if len(worth) > 1 else None
+    knee = pareto.knee(rows_of.table(worth, len(goals)), goals) if len(worth) > 2 else None
     spans = timeline.spans(history)
     devices = timeline.devices(spans)
     return Facts(

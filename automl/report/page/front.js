@@ -12,6 +12,7 @@ const state = {
   colour: GOALS === 3 ? 2 : GOALS > 3 ? 0 : -1,
   logs: COLUMNS.map((c) => c.log || wideRange(c)),
   dominated: true, infeasible: true, children: true, params: false,
+  beyond: POINTS.kind.every((kind, i) => kind !== FRONT || POINTS.beyond[i]),
   chosen: null, yours: null, weights: Array(GOALS).fill(50), turn: [0.7, 0.45],
 };
 if (state.x < 0) state.x = 0;
@@ -23,6 +24,7 @@ function visible() {
     if (POINTS.kind[i] === DOMINATED && !state.dominated) continue;
     if (POINTS.kind[i] === INFEASIBLE && !state.infeasible) continue;
     if (POINTS.child[i] && !state.children) continue;
+    if (POINTS.beyond[i] && !state.beyond) continue;
     found.push(i);
   }
   return found;

@@ -26,6 +26,8 @@ function note() {
   const front = POINTS.kind.filter((k) => k === FRONT).length, words = [];
   if (hidden > most) words.push(`${fmt(most)} of ${fmt(hidden)} points that are not on the front are drawn, evenly taken.`);
   if (front > MOST_MARKS) words.push(`${fmt(MOST_MARKS)} of ${fmt(front)} points of the front are drawn; the table has more.`);
+  const beyond = Object.keys(POINTS.beyond).length;
+  if (beyond && !state.beyond) words.push(`${fmt(beyond)} ${beyond === 1 ? "point that is" : "points that are"} no better than the study's reference in some objective ${beyond === 1 ? "is" : "are"} not drawn.`);
   at("front-note").textContent = words.join(" ");
 }
 function controls() {
@@ -45,6 +47,7 @@ function controls() {
   if (state.view === "parallel") parts.push(tick("parameters", state.params, change("params")));
   if (POINTS.kind.includes(DOMINATED)) parts.push(tick("dominated", state.dominated, change("dominated")));
   if (POINTS.kind.includes(INFEASIBLE)) parts.push(tick("not feasible", state.infeasible, change("infeasible")));
+  if (Object.keys(POINTS.beyond).length) parts.push(tick("beyond the reference", state.beyond, change("beyond")));
   if (POINTS.child.includes(1)) parts.push(tick("further points", state.children, change("children")));
   at("front-controls").replaceChildren(...parts);
 }
