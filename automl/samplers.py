@@ -22,6 +22,7 @@ from automl.study import Component, Study
 from automl.suggest import did_you_mean_or_known
 
 NAMES = ("auto", "tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid")
+MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, before uniform ones
 ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
 GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
 MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
@@ -170,18 +171,25 @@ class Reseeded(BaseSampler):
         """Draw points until one is not forbidden."""
         if self.given is not None:
             return {name: encode(self.given[name]) for name in search_space if name in self.given}
+        if isinstance(self.inner, optuna.samplers.GridSampler):  # its mark is not in `trial` yet
+            trial = study._storage.get_trial(trial._trial_id)  # noqa: SLF001
         for attempt in range(ROUNDS):
-            reseed(self.inner, (self.seed, self.number, attempt))
-            params = self._draw(study, trial, search_space)
+            sampler = self.inner if attempt < MODEL_ROUNDS else optuna.samplers.RandomSampler()
+            reseed(sampler, (self.seed, self.number, attempt))
+            params = self._draw(sampler, study, trial, search_space)
             if self.space.forbidden(params) is None:
                 return {name: encode(params[name]) for name in search_space if name in params}
         raise AutomlError(f"forbid: {ROUNDS} proposals in a row were forbidden; allow more")
 
     def _draw(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        sampler: BaseSampler,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
     ) -> dict[str, Value]:
-        relative = self.inner.infer_relative_search_space(study, trial)
-        drawn = self.inner.sample_relative(study, trial, relative)
+        relative = sampler.infer_relative_search_space(study, trial)
+        drawn = sampler.sample_relative(study, trial, relative)
         params: dict[str, Value] = {}
         for name in self.space.order():
             parameter = self.space[name]
@@ -196,7 +204,7 @@ class Reseeded(BaseSampler):
             elif search_space[name].single():
                 params[name] = parameter.middle()
             else:
-                value = self.inner.sample_independent(study, trial, name, search_space[name])
+                value = sampler.sample_independent(study, trial, name, search_space[name])
                 params[name] = decode(parameter, value)
         return params
 

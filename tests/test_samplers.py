@@ -1,0 +1,137 @@
+"""Proposals: repeatable after any cut, never forbidden, for every sampler."""
+
+import optuna
+import pytest
+import toys
+
+from automl.optimizer import Optimizer, violations
+from automl.planning import plan
+from automl.samplers import NAMES, choose, decode, distribution, encode
+from automl.space import Choice, Fixed, Float, Int, Space
+from automl.studyfile import of
+
+SPACE = {
+    "model.x": {"float": [0, 1], "step": 0.25},
+    "model.n": {"int": [1, 4]},
+    "model.choice": {"choice": ["a", "b"]},
+}
+
+
+def optimizer(folder, sampler, **changes):
+    given = {"space": SPACE, "search": {"sampler": sampler, "seed": 3}, "plugins": {}} | changes
+    file = of(toys.study(folder, **given), folder)
+    return Optimizer(f"sqlite:///{folder}/study.db", file.study, plan(file).space)
+
+
+def metrics_of(params):
+    return {"near": abs(params["model.x"] - 0.3), "far": params["model.n"] / 4}
+
+
+def propose(one, numbers):
+    found = []
+    for number in numbers:
+        proposal = one.ask(number)
+        found.append(proposal.params)
+        one.tell_done(proposal.optuna, metrics_of(proposal.params))
+    return found
+
+
+@pytest.mark.parametrize("sampler", [name for name in NAMES if name != "gp"])
+def test_a_cut_and_resumed_search_proposes_what_the_uncut_one_does(tmp_path, sampler):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    whole = propose(optimizer(tmp_path / "whole", sampler), range(14))
+    first = propose(optimizer(tmp_path / "cut", sampler), range(12))
+    rest = propose(optimizer(tmp_path / "cut", sampler), range(12, 14))
+    assert first + rest == whole
+
+
+@pytest.mark.slow
+def test_a_cut_and_resumed_gaussian_process_proposes_what_the_uncut_one_does(tmp_path):
+    test_a_cut_and_resumed_search_proposes_what_the_uncut_one_does(tmp_path, "gp")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random", "qmc"])
+def test_no_sampler_proposes_what_is_forbidden(tmp_path, sampler):
+    one = optimizer(tmp_path, sampler, forbid=("model.x > 0.3 and model.choice == 'a'",))
+    for params in propose(one, range(14)):
+        assert not (params["model.x"] > 0.3 and params["model.choice"] == "a")
+
+
+def test_a_space_that_is_forbidden_everywhere_is_an_error(tmp_path):
+    one = optimizer(tmp_path, "random", forbid=("model.x >= 0",))
+    with pytest.raises(Exception, match="proposals in a row were forbidden"):
+        one.ask(0)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_goes_on_after_stopped_and_failed_trials(tmp_path, sampler):
+    one = optimizer(tmp_path, sampler)
+    for number in range(15):
+        proposal = one.ask(number)
+        match number % 3:
+            case 0:
+                one.tell_done(proposal.optuna, metrics_of(proposal.params))
+            case 1:
+                one.tell_stopped(proposal.optuna)
+            case _:
+                one.tell_failed(proposal.optuna, learn=True)
+    assert len(one.optuna.trials) == 15
+
+
+def test_a_conditional_parameter_is_proposed_only_while_its_condition_holds(tmp_path):
+    space = SPACE | {"model.x": {"float": [0, 1], "when": {"model.choice": "b"}}}
+    one = optimizer(tmp_path, "random", space=space)
+    for number in range(10):
+        params = one.ask(number).params
+        assert ("model.x" in params) == (params["model.choice"] == "b")
+
+
+def test_a_given_point_is_taken_as_it_is(tmp_path):
+    given = {"model.x": 0.25, "model.n": 2, "model.choice": "b"}
+    assert optimizer(tmp_path, "tpe").ask(0, given).params == given
+
+
+def test_telling_twice_does_no_harm(tmp_path):
+    one = optimizer(tmp_path, "tpe", constraints={"near": {"max": 0.2}})
+    proposal = one.ask(0)
+    one.tell_done(proposal.optuna, {"near": 0.1, "far": 0.1})
+    one.tell_done(proposal.optuna, {"near": 0.1, "far": 0.1})
+    assert [trial.state for trial in one.optuna.trials] == [optuna.trial.TrialState.COMPLETE]
+
+
+def test_a_violated_constraint_is_positive_by_as_much_as_it_is_violated(tmp_path):
+    study = toys.study(tmp_path, constraints={"near": {"max": 0.2, "min": 0.1}})
+    assert violations(study, {"near": 0.5}) == pytest.approx({"near max": 0.3, "near min": -0.4})
+
+
+def test_lists_and_mappings_as_options_come_back_as_they_were():
+    choice = Choice(([64, 64], {"a": 1}, None, 1, 1.5, "1", True))
+    for option in choice.options:
+        assert decode(choice, encode(option)) == option
+    assert len(distribution(choice).choices) == 7
+
+
+@pytest.mark.parametrize(
+    ("space", "trials", "name"),
+    [
+        ({"a": Float(0, 1), "b": Int(1, 3)}, 40, "gp"),
+        ({"a": Float(0, 1), "b": Choice(("x", "y"))}, 40, "tpe"),
+        ({"a": Float(0, 1)}, 1000, "tpe"),
+        ({"a": Float(0, 1)}, 5000, "nsga2"),
+        ({"c": Choice((1, 2)), "a": Float(0, 1, when={"c": (1,)})}, 40, "tpe"),
+        ({"a": Float(0, 1), "b": Fixed("x")}, 40, "gp"),
+    ],
+)
+def test_auto_chooses_by_the_space_and_the_budget(tmp_path, space, trials, name):
+    assert choose(toys.study(tmp_path, budget={"trials": trials}), Space(space)) == name
+
+
+def test_a_sampler_by_class_path_is_used(tmp_path):
+    component = {"class_path": "optuna.samplers.RandomSampler"}
+    assert optimizer(tmp_path, component).name == "optuna.samplers.RandomSampler"
+
+
+def test_an_unknown_sampler_is_refused_with_the_nearest_name(tmp_path):
+    with pytest.raises(Exception, match=r"did you mean 'nsga2'"):
+        optimizer(tmp_path, "nsag2")
