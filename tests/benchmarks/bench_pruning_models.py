@@ -52,7 +52,8 @@ def make_model(data, model):
         case "resnet":
             return ResNet(width=16, blocks=3, lr=0.05 if digits else 0.1, **shape)
         case "vit":
-            return ViT(width=48, depth=3 if digits else 6, patch=2 if digits else 4, lr=2e-3, **shape)
+            depth, patch = (3, 2) if digits else (6, 4)
+            return ViT(width=48, depth=depth, patch=patch, lr=2e-3, **shape)
         case _:
             return ConvNet(width=16, depth=3, **shape)
 
