@@ -106,7 +106,7 @@ class EnvironmentPolicy(pl.LightningModule):
         for reward, values in zip(self.rewards, played.returns.unbind(1), strict=True):
             error = values.std() / len(values) ** 0.5
             self.log(reward.metric, values.mean().float(), batch_size=1)
-            self.log(f"{reward.metric}_error", error.float(), batch_size=1)
+            self.log(f"{reward.metric}_se", error.float(), batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """Use Adam."""

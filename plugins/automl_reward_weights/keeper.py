@@ -61,7 +61,7 @@ class Keeper(pl.Callback):
             )
         return Entry(
             values=tuple(float(metrics[reward.metric]) for reward in rewards),
-            errors=tuple(float(metrics.get(f"{reward.metric}_error", 0.0)) for reward in rewards),
+            errors=tuple(float(metrics.get(f"{reward.metric}_se", 0.0)) for reward in rewards),
             step=step,
             weights=tuple(self.scalarizer.now.values.tolist()),
             checkpoint=f"{POINTS}/step-{step}.pt",

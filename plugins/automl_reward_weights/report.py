@@ -33,15 +33,23 @@ class Run:
 
 def sections(history: automl.History) -> Iterator[automl.Section]:
     """Yield the section, or one sentence where no run has left an archive."""
-    runs = [run for trial in history.trials if (run := read(trial)) is not None]
+    evaluated = [run for trial in history.trials if (run := read(trial)) is not None]
+    runs = [run for run in evaluated if run.scored.entries]
     if not runs:
-        yield automl.Section("Reward weights", (automl.Text("No trial has evaluated yet."),))
+        found = f"{len(evaluated)} runs have evaluated policies, and none was above the reference."
+        yield automl.Section("Reward weights", (automl.Text(found),))
         return
     whole = merged([run.scored for run in runs])
-    tables = (automl.Text(summary(runs, whole)), front_table(runs, whole), utilities(runs, whole))
+    words = automl.Text(summary(runs, whole) + empty(len(evaluated) - len(runs)))
+    tables = (words, front_table(runs, whole), utilities(runs, whole))
     figures = (front_figure(runs), volumes(runs), study_volume(runs), weights(runs))
     matrix = (dominance(runs),) if len(runs) > 1 else ()
     yield automl.Section("Reward weights", (*tables, *figures, *matrix))
+
+
+def empty(count: int) -> str:
+    """Say how many runs found nothing that counts."""
+    return f" Runs that found no policy above the reference: {count}." if count else ""
 
 
 def read(trial: automl.Trial) -> Run | None:

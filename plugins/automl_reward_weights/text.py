@@ -186,7 +186,7 @@ class TextPolicy(pl.LightningModule):
         for reward, column in zip(self.rewards, values.unbind(1), strict=True):
             error = column.std() / len(column) ** 0.5
             self.log(reward.metric, column.mean().float())
-            self.log(f"{reward.metric}_error", error.float())
+            self.log(f"{reward.metric}_se", error.float())
 
     def configure_optimizers(self) -> Any:
         """Use AdamW."""

@@ -68,7 +68,7 @@ def values_of(policy, data):
     """Validate a policy: its rewards and their standard errors."""
     found = pl.Trainer(**QUIET).validate(policy, datamodule=data, verbose=False)[0]
     names = [reward.metric for reward in policy.rewards]
-    return tuple(found[n] for n in names), tuple(found[f"{n}_error"] for n in names)
+    return tuple(found[n] for n in names), tuple(found[f"{n}_se"] for n in names)
 
 
 def run(folder, path, method, preference, seed):

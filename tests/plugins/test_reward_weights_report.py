@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import pytest
 from histories import study as made_study
 from plugins.reward_weights_runs import study, trial
@@ -64,4 +67,14 @@ def test_a_run_does_not_dominate_itself(history):
 
 def test_a_study_without_a_run_says_so(tmp_path):
     empty = History(made_study(), Space({}), (), tmp_path)
-    assert section_of(empty).parts[0].text == "No trial has evaluated yet."
+    assert "0 runs have evaluated" in section_of(empty).parts[0].text
+
+
+def test_a_run_that_found_nothing_is_counted_and_left_out(history, tmp_path):
+    content = json.loads((history.trials[0].folder / "archive.json").read_text())
+    (tmp_path / "archive.json").write_text(json.dumps({**content, "archive": []}))
+    nothing = replace(history.trials[0], number=2, folder=tmp_path)
+    section = section_of(replace(history, trials=(*history.trials, nothing)))
+    assert drawn(Part("reward_weights", section)).error == ""
+    assert "2 runs left" in section.parts[0].text
+    assert "above the reference: 1." in section.parts[0].text
