@@ -186,7 +186,7 @@ def knee(values: ArrayLike, goals: Sequence[str]) -> int | None:
     """Choose the point of the front where giving up a little of one objective buys most of others.
 
     Each objective is scaled to 0 (best of the front) … 1 (worst of the front); the knee has the
-    smallest sum, as in Chiu, Yen and Juang, "Minimum Manhattan distance approach to multiple
+    smallest sum, as in Chiu, Yen and Juan, "Minimum Manhattan distance approach to multiple
     criteria decision making in multiobjective optimization problems", 2016. With two objectives it
     is the point furthest from the line between the two ends of the front.
 

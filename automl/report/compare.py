@@ -114,7 +114,8 @@ def beaten(
 ) -> float:
     """Return the share of another front's points that a point of mine dominates.
 
-    This is the coverage of two sets of Zitzler and Thiele 1999, with strict dominance.
+    This is the coverage of two sets (Zitzler, "Evolutionary algorithms for multiobjective
+    optimization: methods and applications", 1999), with strict dominance.
     """
     if not len(mine) or not len(other):
         return 0.0

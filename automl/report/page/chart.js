@@ -63,7 +63,7 @@ const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…
 // A chart with axes; draw(group, x, y, box) adds what it shows.
 function chart(width, options) {
   const { height, alt, x, y, draw, small } = options;
-  const left = small ? 40 : 58, right = 14, top = 10, bottom = x.label ? 44 : 24;
+  const left = small ? 40 : 64, right = 14, top = 10, bottom = x.label ? 44 : 24;
   const box = { left, top, right: width - right, bottom: height - bottom, width, height };
   const sx = scale(x, box.left, box.right, x.options ? 54 : 70), sy = scale(y, box.bottom, box.top, small ? 34 : 42);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group", "aria-label": alt });
