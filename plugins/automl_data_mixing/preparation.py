@@ -14,16 +14,26 @@ from automl_data_mixing import corpus as corpora
 from automl_data_mixing import laws
 from automl_data_mixing.corpus import Corpus
 from automl_data_mixing.course import Array, Course, Setting
+from automl_data_mixing.ensemble import Ensemble, fits, run_together
 from automl_data_mixing.evaluation import Evaluator
 from automl_data_mixing.loader import MixtureData, stock_of
 from automl_data_mixing.options import Options
 from automl_data_mixing.steering import write_text
 from automl_data_mixing.trajectories import paths
-from automl_data_mixing.workbench import FOLDER, here, home, run_path, setting_of, unseen
+from automl_data_mixing.workbench import (
+    FOLDER,
+    here,
+    home,
+    load_base,
+    run_path,
+    setting_of,
+    unseen,
+)
 
 LEARNERS = {"regmix", "agent"}  # policies that need random trajectories
 CHUNK = 50  # steps of pre-training between two checkpoints
 MIXTURES = 4_000  # whose losses laws predict
+WAVE = 64  # replicas of one ensemble
 MERGED = 64  # mixtures whose losses merged experts predict
 
 
@@ -121,13 +131,43 @@ def made_runs(job: Job, options: Options, corpus: Corpus, *, learning: bool) -> 
         *extra,
         ("even", even, 0),
     ]
-    given = options.model_dump(mode="json")
-    items = [{"options": given, "path": p.tolist(), "seed": s} for _, p, s in work]
-    found = job.map(run_path, items, f"{FOLDER}/trajectories")
+    found = trained(job, options, corpus, [(path, seed) for _, path, seed in work])
     return [
         Run(label, Course.from_dict(setting, result["course"]), tuple(result["final"]))
         for (label, _, _), result in zip(work, found, strict=True)
     ]
+
+
+def trained(
+    job: Job, options: Options, corpus: Corpus, work: Sequence[tuple[Array, int]]
+) -> list[dict[str, Any]]:
+    """Train on given mixtures: side by side on a GPU, else one by one on all devices."""
+    if job.device == "cuda" and fits(job.model):
+        return in_waves(job, options, corpus, work)
+    given = options.model_dump(mode="json")
+    items = [{"options": given, "path": path.tolist(), "seed": seed} for path, seed in work]
+    return job.map(run_path, items, f"{FOLDER}/trajectories")
+
+
+def in_waves(
+    job: Job, options: Options, corpus: Corpus, work: Sequence[tuple[Array, int]]
+) -> list[dict[str, Any]]:
+    """Train ensembles one after the other; one that is done is not trained again."""
+    found: list[dict[str, Any]] = []
+    setting, steps = setting_of(corpus, options), options.reweights * options.steps
+    for start in range(0, len(work), WAVE):
+        path, part = home(job) / "waves" / f"{start}.json", work[start : start + WAVE]
+        if not path.is_file():
+            job.model = job.new_model()
+            load_base(job)
+            ensemble = Ensemble(job.model, len(part), steps, job.device)
+            courses = run_together(ensemble, corpus, options, setting, part)
+            ends = [held_out(model, corpus, options).tolist() for model in ensemble.each()]
+            pairs = zip(courses, ends, strict=True)
+            results = [{"course": course.to_dict(), "final": final} for course, final in pairs]
+            write_text(path, json.dumps(results))
+        found += json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def write_runs(path: Path, runs: Sequence[Run]) -> None:
