@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any, TypeAlias
 
 from automl.forbid import Forbid
@@ -17,6 +18,8 @@ Found: TypeAlias = Iterator[tuple[Trail, str]]
 
 ROOTS = ("model", "data", "trainer")  # what a dotted path can begin with, beside plugins
 SAMPLERS = ("auto", "tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid")
+MOST = 200  # problems that are looked for
+WORK = 20_000  # times that a rule is compared with a point; the driver looks at each once more
 PLUGIN = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 PART = re.compile(r"[\w-]+")
 
@@ -47,7 +50,7 @@ def check(study: Study, doubtful: Collection[str] = ()) -> list[tuple[Trail, str
     sure = {name: one for name, one in parameters.items() if name not in doubtful}
     known = Known(study, parameters, sure)
     checks = (plugins, paths, conditions, circles, rules, enqueued, references, ends, names)
-    return [found for one in checks for found in one(known)]
+    return list(islice((found for one in checks for found in one(known)), MOST))
 
 
 def plugins(known: Known) -> Found:
@@ -124,6 +127,8 @@ def rules(known: Known) -> Found:
 
 def enqueued(known: Known) -> Found:
     """Points that are enqueued lie in the space, as far as the file gives it."""
+    rules = tuple(map(Forbid, known.study.forbid))
+    compared = WORK // max(1, len(rules))
     for order, point in enumerate(known.study.search.enqueue):
         trail = ("search", "enqueue", order)
         for name, value in point.items():
@@ -131,15 +136,16 @@ def enqueued(known: Known) -> Found:
                 yield (*trail, name), lost
             elif name in known.sure and not known.sure[name].contains(value):
                 yield (*trail, name), f"{name}: {short(value)} is not {shown(known.sure[name])}"
-        yield from ((trail, message) for message in forbidding(known.study.forbid, point))
+        if order < compared:
+            yield from ((trail, message) for message in forbidding(rules, point))
 
 
-def forbidding(texts: tuple[str, ...], point: Mapping[str, Any]) -> Iterator[str]:
+def forbidding(rules: tuple[Forbid, ...], point: Mapping[str, Any]) -> Iterator[str]:
     """Say which rules forbid a point; one that cannot be computed there forbids nothing."""
-    for text in texts:
+    for rule in rules:
         try:
-            if Forbid(text)(point):
-                yield f"this point is forbidden by {short(text)}"
+            if rule(point):
+                yield f"this point is forbidden by {short(rule.text)}"
         except ValueError:
             continue
 

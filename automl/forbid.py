@@ -5,7 +5,7 @@ import itertools
 import operator
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
@@ -40,24 +40,29 @@ class Forbid:
     """
 
     text: str
+    tree: ast.expr = field(init=False, repr=False, compare=False)
+    reads: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check(parse(self.text))
-        if not self.names():
+        tree = parse(self.text)
+        check(tree)
+        object.__setattr__(self, "tree", tree)
+        object.__setattr__(self, "reads", frozenset(_names(tree)))
+        if not self.reads:
             raise ValueError(f"rule {self.text!r} names no parameter")
 
     def names(self) -> frozenset[str]:
         """Return the dotted names of the parameters that the rule reads."""
-        return frozenset(_names(parse(self.text)))
+        return self.reads
 
     def __call__(self, params: Mapping[str, Any]) -> bool:
         """Say whether a point is forbidden; a rule about a parameter without a value is not met."""
-        if any(name not in params for name in self.names()):
+        if any(name not in params for name in self.reads):
             return False
         try:
-            return bool(evaluate(parse(self.text), params))
+            return bool(evaluate(self.tree, params))
         except (TypeError, ArithmeticError) as error:
-            point = {name: params[name] for name in sorted(self.names())}
+            point = {name: params[name] for name in sorted(self.reads)}
             raise ValueError(
                 f"rule {self.text!r} cannot be computed at {point}: {error}"
             ) from error

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def examine(
     Returns:
         The study, or None if it is not valid; and its problems, those between valid parts too.
     """
-    found = [marks.problem(trail, text, value=True) for trail, text in env_problems(data)]
+    unset = islice(env_problems(data), MOST + 1)
+    found = [marks.problem(trail, text, value=True) for trail, text in unset]
     study, slips = _validated(data)
     found += [
         marks.problem(slip.trail, slip.message, value=slip.value)
@@ -173,6 +175,5 @@ def _is_file(path: Path) -> bool:
 def _in_order(problems: list[Problem]) -> list[Problem]:
     """Sort problems as they stand in the file, those of the command line last, and cut the rest."""
     ordered = sorted(dict.fromkeys(problems), key=lambda one: (not one.line, one.line, one.column))
-    more = len(ordered) - MOST
-    tail = [Problem(f"{more} more problems", file=ordered[0].file)] if more > 0 else []
-    return ordered[:MOST] + tail
+    more = Problem(f"these are the first {MOST} problems; there are more", file=ordered[0].file)
+    return [*ordered[:MOST], more] if len(ordered) > MOST else ordered

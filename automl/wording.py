@@ -38,18 +38,19 @@ BOUNDS = {
     "less_than": ("lt", "below"),
     "less_than_equal": ("le", "at most"),
 }
-MOST = 100  # mistakes that are looked at
+MOST = 101  # errors that are put into words
 NOUNS = {"a number", "a whole number", "true or false", "a finite number"}
 YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "y": "true", "n": "false"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One slip: where, what, and whether its value is to blame or its key."""
+    """One slip: where, what, whether its value is to blame or its key, and which key was meant."""
 
     trail: Trail
     message: str
     value: bool = True
+    meant: Trail = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ def mistakes(error: ValidationError, data: Any, model: type[BaseModel]) -> list[
     details = error.errors(include_url=False)[:MOST]
     found = list(_chosen([_finding(detail, data) for detail in details]))
     given = [_mistake(finding, schema) for finding in found]
-    meant = {m for finding in found for m in _meant(finding, schema)}
-    kept = (one for one, finding in zip(given, found, strict=True) if _stands(finding, meant))
+    meant = {one.meant for one in given if one.meant}
+    both = zip(given, found, strict=True)  # a key is not missing if it is there misspelt
+    kept = (one for one, f in both if f.error["type"] != "missing" or f.trail not in meant)
     return list(dict.fromkeys(kept))
 
 
@@ -172,7 +174,9 @@ def _unknown(finding: Finding, schema: Json) -> Mistake:
     listed = f"; known: {', '.join(known)}" if 0 < len(known) <= LISTED else ""
     meant = _suggestion(finding, schema)
     tail = f"; did you mean {meant!r}?" if meant else listed
-    return Mistake(finding.trail, _about(parent, f"unknown key {short(name)}{tail}"), value=False)
+    message = _about(parent, f"unknown key {short(name)}{tail}")
+    stands_for = (*parent, meant.split(".")[0]) if meant else ()
+    return Mistake(finding.trail, message, value=False, meant=stands_for)
 
 
 def _suggestion(finding: Finding, schema: Json) -> str | None:
@@ -189,19 +193,6 @@ def _suggestion(finding: Finding, schema: Json) -> str | None:
     if key is None:
         return None
     return inner[key] if kind == "mapping" else f"{inner[key]}.{key}"
-
-
-def _meant(finding: Finding, schema: Json) -> list[Trail]:
-    """Return the trail of the key that an unknown one stands for."""
-    if finding.error["type"] != "extra_forbidden":
-        return []
-    meant = _suggestion(finding, schema)
-    return [(*finding.trail[:-1], meant.split(".")[0])] if meant else []
-
-
-def _stands(finding: Finding, meant: set[Trail]) -> bool:
-    """Say whether this is a slip of its own: a key is not missing if it is there misspelt."""
-    return finding.error["type"] != "missing" or finding.trail not in meant
 
 
 def _wrong(error: Mapping[str, Any], trail: Trail, schema: Json) -> str:

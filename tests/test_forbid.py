@@ -1,4 +1,5 @@
 import ast
+import pickle
 import warnings
 
 import pytest
@@ -32,6 +33,15 @@ def test_a_rule_is_met_where_python_says_so(text, met):
 
 def test_a_rule_about_a_parameter_without_a_value_is_not_met():
     assert Forbid("model.momentum > 0 or model.width > 0")(POINT) is False
+
+
+def test_a_rule_survives_the_way_between_processes():
+    rule = Forbid("model.width > 48")
+    again = pickle.loads(pickle.dumps(rule))
+    assert again == rule
+    assert hash(again) == hash(rule)
+    assert again(POINT)
+    assert repr(rule) == "Forbid(text='model.width > 48')"
 
 
 def test_the_names_of_a_rule_are_dotted():

@@ -49,6 +49,17 @@ HOSTILE = {
     "a second document": (SMALL + "---\n" + SMALL, "a second document begins here"),
     "nothing": ("", "the file is empty"),
     "only a comment": ("# " + "x" * 1_000_000, "the file is empty"),
+    "many unknown keys": (SMALL + "".join(f"ke{i}: 1\n" for i in range(20_000)), "there are more"),
+    "many rules": (
+        SMALL + "forbid: [" + "model.rl > 1," * 10_000 + "]\n",
+        "there are more",
+    ),
+    "many rules for many points": (
+        SMALL
+        + "forbid: [" + "model.lr > 9," * 4000 + "]\n"
+        + "search: {enqueue: [" + "{model.lr: 0.01}," * 4000 + "{model.lr: 99}]}\n",
+        "99 is not in [0.0001, 0.1]",
+    ),
     "a rule that nests": (SMALL + f"forbid: ['{'-' * 900}model.lr']\n", "nests at most 50"),
     "a rule that is long": (SMALL + f"forbid: ['{'1+' * 9000}1']\n", "at most 1000 characters"),
     "a rule with an escape": (SMALL + "forbid: ['\"\\d\" == (']\n", "not an expression"),
@@ -57,15 +68,6 @@ HOSTILE = {
 
 def heads(folder, text):
     return [problem.splitlines()[0] for problem in problems_of(folder, text)]
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_text_gets_one_clear_line(tmp_path, name):
-    text, message = HOSTILE[name]
-    found = [head for head in heads(tmp_path, text) if message in head]
-    assert len(found) == 1 or "merge" in message
-    assert all(len(head) < 250 and head.isprintable() for head in found)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +79,17 @@ def honest(tmp_path_factory):
     return time.process_time() - start
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_text_takes_no_longer_than_an_honest_one_of_that_size(tmp_path, honest, name):
+def test_a_hostile_text_gets_one_clear_line_as_fast_as_an_honest_one(tmp_path, honest, name):
+    text, message = HOSTILE[name]
     start = time.process_time()
-    heads(tmp_path, HOSTILE[name][0])
-    assert time.process_time() - start < 2 * honest
+    lines = heads(tmp_path, text)
+    seconds = time.process_time() - start
+    found = [head for head in lines if message in head]
+    assert len(found) == 1 or "merge" in message
+    assert all(len(head) < 250 and head.isprintable() for head in found)
+    assert seconds < 3 * honest
 
 
 @pytest.mark.parametrize(
