@@ -130,8 +130,11 @@ class Saver(Checkpoint):
         self.saved_step = -1
         self.random: dict[str, Any] | None = None
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the random number generators when the fit goes on from a checkpoint."""
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the random number generators when the fit goes on from a checkpoint.
+
+        The first epoch's order of the data is drawn before `on_train_start`.
+        """
         del trainer, pl_module
         if self.random is not None:
             restore_random(self.random)
@@ -160,7 +163,7 @@ class Saver(Checkpoint):
         return {"random": random_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts."""
+        """Keep the states until the fit starts."""
         self.random = state_dict["random"]
 
 

@@ -97,6 +97,10 @@ class Lightning:
         Raises:
             AutomlError: the study gives no end of training, or what the engine sets.
         """
+        if taken := [name for name in OURS if name in given]:
+            raise AutomlError(
+                f"trainer: {taken[0]} is set by the engine; say what a trial needs in resources"
+            )
         fidelity = self.study.fidelity
         arguments = QUIET | dict(given)
         if fidelity and fidelity.max and fidelity.unit in {"epoch", "step"}:

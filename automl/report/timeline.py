@@ -32,10 +32,10 @@ def spans(history: History) -> tuple[Span, ...]:
     An attempt that has not ended goes on until the last moment that the history knows of.
     """
     start = min((a.started for t in history.trials for a in t.attempts), default=0.0)
-    end = latest(history)
+    end, named = latest(history), several_hosts(history)
     found = [
         Span(
-            device=masked(f"{attempt.host}:{device}" if several_hosts(history) else device),
+            device=masked(f"{attempt.host}:{device}" if named else device),
             lane=0,
             trial=trial.number,
             start=attempt.started - start,

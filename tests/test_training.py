@@ -1,0 +1,110 @@
+"""Training with Lightning: exact resumption, phases, and what a job is handed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import toys
+
+from automl import stages
+from automl.checkpoints import Checkpoints
+from automl.job import JobSpec
+
+
+class Heard:
+    """A line that keeps reports and asks to stop after some of them."""
+
+    def __init__(self, most=10**9):
+        self.reports, self.most = [], most
+
+    def report(self, step, metrics):
+        self.reports.append((step, dict(metrics)))
+
+    def stopped(self):
+        return len([step for step, _ in self.reports if step]) >= self.most
+
+    def map(self, function, items, folder):
+        raise AssertionError("no map expected")
+
+
+def spec(folder, **changes):
+    study = toys.study(
+        folder,
+        model={"class_path": "toys.Line", "init_args": {"noise": 0.1}},
+        data={"class_path": "toys.Pairs"},
+        trainer={"max_epochs": 6},
+        plugins={},
+        objectives={"val_loss": {"goal": "minimize"}, "parameters": {"goal": "minimize"}},
+        space={"model.lr": {"float": [0.01, 0.3]}},
+    ).model_copy(update=changes)
+    return JobSpec(study, "trial", 0, 0, {"model.lr": 0.1}, 7, folder / "t", folder / "s", folder)
+
+
+def weights(folder):
+    return torch.load(folder / "t" / "model.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5])
+def test_a_fit_that_was_stopped_and_goes_on_ends_bit_for_bit_like_the_uncut_one(tmp_path, epochs):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    uncut = stages.run(spec(whole), Heard())
+    assert stages.run(spec(cut), Heard(epochs)).state == "stopped"
+    line = Heard()
+    resumed = stages.run(replace(spec(cut), attempt=1), line)
+    assert [step for step, _ in line.reports if step] == list(range(epochs + 1, 7))
+    assert resumed.metrics["val_loss"] == uncut.metrics["val_loss"]
+    assert all(torch.equal(weights(whole)[name], value) for name, value in weights(cut).items())
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for number in (1, 2, 3):
+        checkpoints.save(f"{number}.ckpt", lambda path, n=number: path.write_bytes(bytes([n]) * 100))
+    (tmp_path / "3.ckpt").write_bytes(b"damaged")
+    again = Checkpoints(tmp_path)
+    assert again.last() == tmp_path / "2.ckpt"
+    assert not (tmp_path / "1.ckpt").exists()
+
+
+def test_a_phase_that_has_ended_is_loaded_and_not_trained_again(tmp_path):
+    job, _ = stages.make_job(spec(tmp_path), Heard())
+    metrics = job.fit(phase="once")
+    line = Heard()
+    again, _ = stages.make_job(spec(tmp_path), line)
+    assert again.fit(phase="once") == metrics
+    assert line.reports == []
+    assert torch.equal(again.model.out.weight, job.model.out.weight)
+
+
+def test_costs_that_are_known_are_reported_before_training(tmp_path):
+    line = Heard()
+    stages.run(spec(tmp_path), line)
+    assert line.reports[0] == (0, {"parameters": 13})
+
+
+def test_the_model_is_saved_so_that_its_class_loads_it(tmp_path):
+    stages.run(spec(tmp_path), Heard())
+    loaded = toys.Line.load_from_checkpoint(tmp_path / "t" / "model.ckpt", weights_only=True)
+    assert (loaded.lr, loaded.noise) == (0.1, 0.1)
+
+
+def test_a_metric_that_is_not_finite_ends_the_trial_as_nan(tmp_path):
+    outcome = stages.run(replace(spec(tmp_path), params={"model.lr": 1e12}), Heard())
+    assert (outcome.state, outcome.failure.kind) == ("failed", "nan")
+
+
+def test_training_without_an_end_is_refused(tmp_path):
+    outcome = stages.run(spec(tmp_path, trainer={}), Heard())
+    assert outcome.state == "broken"
+    assert "give max_epochs or max_steps" in outcome.message
+
+
+def test_what_the_engine_sets_is_not_the_studys_to_set(tmp_path):
+    outcome = stages.run(spec(tmp_path, trainer={"max_epochs": 1, "devices": 4}), Heard())
+    assert outcome.message == "trainer: devices is set by the engine; say what a trial needs in resources"
+
+
+def test_the_smoke_step_says_what_is_missing(tmp_path):
+    outcome = stages.run(replace(spec(tmp_path), kind="smoke"), Heard())
+    assert outcome.state == "done"
+    assert outcome.result["missing"] == ""
