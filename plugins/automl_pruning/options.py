@@ -25,6 +25,9 @@ class Options(BaseModel):
     allocator: Literal["rd", "lamp", "erk", "global", "uniform", "uniform_plus"] = Field(
         "rd", description="rule that shares the weights among units; rd uses distortion curves"
     )
+    granularity: Literal["weights", "channels"] = Field(
+        "weights", description="zeros in place, or whole channels cut out (extra: channels)"
+    )
     criterion: Literal["magnitude", "activation", "fisher"] = Field(
         "magnitude", description="which weights of a unit go first"
     )

@@ -1,6 +1,7 @@
 """The stages of a trial that prunes: what happens in the trial's own process."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import torch
 
 from automl import Job, PluginError, Point
 from automl.training import save_model
-from automl_pruning.export import PLAN, plan_of, sizes, write_json
+from automl_pruning.calibration import calibration
+from automl_pruning.export import FORMAT, PLAN, plan_of, sizes, write_json
 from automl_pruning.finetune import Rate, targets
-from automl_pruning.forward import Inputs, inputs_of, part, samples, stack
+from automl_pruning.forward import Inputs, part, samples
 from automl_pruning.masks import KeepMasks, Masks
 from automl_pruning.options import ALLOCATORS, NAME, RECORD, SPARSEST, Options
 from automl_pruning.pruner import Pruner, make_pruner, restore, snapshot
+from automl_pruning.repair import estimate
+from automl_pruning.structured import shrink
 from automl_pruning.units import find_units
 
 DENSE = "dense.pt"
@@ -84,6 +88,9 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     """Yield the model pruned in one pass at several densities, then prune it for good."""
     home = job.folder / NAME
     inputs = calibration(job, options, home)
+    if options.granularity == "channels":
+        channels(job, options, inputs)
+        return
     pruner = make_pruner(job.model, inputs, options, [home, job.shared / NAME])
     density = pruner.feasible(options.density)
     record = Record(facts(pruner, job, density) | {"asked": options.density, "further": []})
@@ -160,6 +167,30 @@ def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:
     write_json(job.folder / PLAN, plan_of(pruner.units, masks, settings))
 
 
+def channels(job: Job, options: Options, inputs: Inputs) -> None:
+    """Cut channels out of the job's model, estimate its normalizations again, and finetune.
+
+    `pruning.json` then holds what was removed; `structured.replay` gives a fresh model its shapes.
+    """
+    before = sum(unit.size for unit in find_units(job.model))
+    patterns = [re.compile(text) for text in options.exclude]
+    names = [name for name, _ in job.model.named_modules()]
+    excluded = [name for name in names if any(pattern.search(name) for pattern in patterns)]
+    job.model.cpu()
+    history = shrink(job.model, inputs, options.density, excluded)
+    if options.repair:
+        estimate(job.model, inputs)
+    plan = {"format": FORMAT, "settings": options.model_dump(), "dense": before}
+    write_json(job.folder / PLAN, plan | {"removed": history})
+    if options.finetune_epochs and not job.stopped:
+        job.fit(
+            phase="round1",
+            max_epochs=options.finetune_epochs,
+            max_steps=-1,
+            callbacks=[Rate(options.finetune_rate)],
+        )
+
+
 def tell(job: Job, options: Options, metrics: Mapping[str, float]) -> None:
     """Report what repair alone gives, so that a hopeless trial is stopped before it is finetuned.
 
@@ -184,7 +215,14 @@ def measure(job: Job, options: Options) -> dict[str, float]:
     """Return the theoretical costs of a pruned model."""
     example = part(calibration(job, options, job.folder / NAME), 0, 1)
     job.model.cpu()
-    return sizes(job.model, find_units(job.model, example, options.exclude))
+    found = sizes(job.model, find_units(job.model, example, options.exclude))
+    if options.granularity == "channels":  # what is cut out is not there to be counted
+        now, before = (
+            sum(u.size for u in find_units(m, None, options.exclude))
+            for m in (job.model, job.new_model())
+        )
+        found["density"] *= now / before
+    return found
 
 
 def facts(pruner: Pruner, job: Job, density: float) -> dict[str, Any]:
@@ -220,46 +258,6 @@ def predicted_front(pruner: Pruner) -> list[tuple[float, float]]:
     free = Pruner(rd, pruner.units, pruner.scores, pruner.eye, pruner.most, pruner.curves)
     densities = [float(d) for d in np.geomspace(1.0, lowest, 30)]
     return [(density, free.predicted(free.keep(density)) or 0.0) for density in densities]
-
-
-def calibration(job: Job, options: Options, home: Path) -> Inputs:
-    """Return the calibration inputs, drawn once from the training data and kept.
-
-    Raises:
-        PluginError: there is no training data to draw from.
-    """
-    for folder in (home, job.shared / NAME):
-        if (folder / "calibration.pt").exists():
-            kept: Inputs = torch.load(folder / "calibration.pt", weights_only=True)
-            return kept
-    batches: list[Inputs] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
-        for batch in training_batches(job):
-            batches.append(inputs_of(batch))
-            if sum(map(samples, batches)) >= options.calibration:
-                break
-    if not batches:
-        raise PluginError(f"plugin {NAME}: the training data has no batch to calibrate with")
-    inputs = stack(batches, options.calibration)
-    home.mkdir(parents=True, exist_ok=True)
-    partial = home / ".calibration.pt.partial"
-    torch.save(inputs, partial)
-    partial.replace(home / "calibration.pt")
-    return inputs
-
-
-def training_batches(job: Job) -> Iterable[Any]:
-    """Return the batches of the first training loader."""
-    source = job.model if job.data is None else job.data
-    if job.data is not None:
-        job.data.prepare_data()
-        job.data.setup("fit")
-    loader: Any = source.train_dataloader()
-    while isinstance(loader, list | tuple | dict):
-        loader = next(iter(loader.values() if isinstance(loader, dict) else loader))
-    batches: Iterable[Any] = loader
-    return batches
 
 
 def init_args(job: Job) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from automl_pruning.finetune import targets
 from automl_pruning.masks import apply, density, nonzero_masks
 from automl_pruning.options import Options, proposed
 from automl_pruning.report import sections
+from automl_pruning.structured import replay
 from automl_pruning.units import find_units
 
 pytestmark = [
@@ -140,6 +141,18 @@ def test_a_budget_of_measured_time_is_kept_with_the_trial(tmp_path):
 def test_three_budgets_at_once_are_refused():
     with pytest.raises(ValueError, match="give macs or latency"):
         Options(macs=0.5, latency=0.5)
+
+
+def test_channels_are_cut_out_and_the_plan_gives_a_fresh_model_their_shapes(tmp_path):
+    pytest.importorskip("torch_pruning", reason="needs the extra automl[channels]")
+    outcome = run(tmp_path, granularity="channels", params={"pruning.density": 0.4})
+    assert outcome.points == ()
+    assert 0.1 < outcome.metrics["density"] <= 0.4
+    plan = json.loads((tmp_path / "trial" / "pruning.json").read_text())
+    fresh = ConvNet(width=4, depth=2)
+    replay(fresh, fresh.example_input_array, plan["removed"])
+    saved = torch.load(tmp_path / "trial" / "model.ckpt", weights_only=True)
+    fresh.load_state_dict(saved["state_dict"])
 
 
 def test_the_plan_beside_the_model_holds_its_masks(tmp_path):
