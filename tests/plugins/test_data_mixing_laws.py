@@ -81,9 +81,10 @@ def table(scale):
     return mixtures.loc[losses.index].to_numpy(), losses.to_numpy()
 
 
+@pytest.mark.parametrize("name", ["boosted", "gaussian"])
 @pytest.mark.parametrize(("scale", "least"), [("1m", 0.98), ("60m", 0.98), ("1B", 0.95)])
-def test_trees_on_the_512_small_runs_rank_the_pile_cc_losses_of_every_scale(scale, least):
-    law = laws.boosted(*table("train_@_1m"))
+def test_laws_on_the_512_small_runs_rank_the_pile_cc_losses_of_every_scale(name, scale, least):
+    law = laws.LAWS[name](*table("train_@_1m"))
     mixtures, losses = table(f"test_@_{scale}")
     assert laws.spearman(law.predict(mixtures), losses) >= least
 
