@@ -55,6 +55,8 @@ def prepare(job: Job, options: Options) -> None:
     policies = set(options.policies) | {options.policy}
     corpus = made_corpus(job, options)
     made_base(job, options, corpus)
+    if job.stopped:
+        return  # the base is not complete; the next run goes on with it
     runs = made_runs(job, options, corpus, learning=bool(policies & LEARNERS))
     write_runs(home(job) / "runs.json", runs)
     if "regmix" in policies:
