@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -235,6 +236,19 @@ def rung_of(step: float, fidelity: Fidelity) -> int | None:
         last = math.ceil(math.log(fidelity.max / fidelity.min, fidelity.eta) - EDGE) - 1
         rung = min(rung, last)
     return rung if rung >= 0 else None
+
+
+def completed(fidelity: Fidelity, trainer: Mapping[str, Any]) -> Fidelity:
+    """Return a fidelity that knows its end: its own, or that of the Trainer in the same unit.
+
+    Args:
+        fidelity: of the study.
+        trainer: arguments of the Trainer.
+    """
+    end = trainer.get({"epoch": "max_epochs", "step": "max_steps"}.get(fidelity.unit, ""))
+    if fidelity.max is not None or not isinstance(end, int) or end <= 0:
+        return fidelity
+    return fidelity.model_copy(update={"max": float(end)})
 
 
 def levels(fidelity: Fidelity, longest: float) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from automl.history import History, Report, Trial
 from automl.pareto import non_dominated
-from automl.rungs import Rungs
+from automl.rungs import Rungs, completed
 from automl.sections import Figure, Part, Section, Series, Table, Text
 from automl.study import Fidelity
 
@@ -39,9 +39,9 @@ def arrivals(trial: Trial) -> Iterator[tuple[float, Report]]:
 def section(history: History) -> Section | None:
     """Say what stopping saved and what it may have cost; None if the study stops nothing."""
     study = history.study
-    fidelity = study.fidelity
-    if fidelity is None or fidelity.stop != "asha":
+    if study.fidelity is None or study.fidelity.stop != "asha":
         return None
+    fidelity = completed(study.fidelity, study.trainer)
     rungs = Rungs(fidelity, study.objectives, study.constraints, seed=study.search.seed)
     replay(rungs, history.trials)
     if not rungs.highest:

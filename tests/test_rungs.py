@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from automl.pareto import non_dominated, ranks
 from automl.places import epsilon_net, hypervolume_order, place, scaled
-from automl.rungs import Rungs, levels, rung_of
+from automl.rungs import Rungs, completed, levels, rung_of
 from automl.study import Constraint, Fidelity, Objective
 
 ONE = {"accuracy": Objective(goal="maximize")}
@@ -270,6 +270,21 @@ def test_brackets_have_the_sizes_of_hyperband():
 )
 def test_a_rung_is_reached_with_its_progress(step, settings, rung):
     assert rung_of(step, Fidelity(**{"min": 1, "max": 9, "eta": 3} | settings)) == rung
+
+
+@pytest.mark.parametrize(
+    ("given", "trainer", "end"),
+    [
+        ({"max": None}, {"max_epochs": 9}, 9),
+        ({"max": 4}, {"max_epochs": 9}, 4),
+        ({"max": None}, {"max_epochs": -1}, None),
+        ({"max": None}, {}, None),
+        ({"max": None, "unit": "step"}, {"max_steps": 500, "max_epochs": 3}, 500),
+        ({"max": None, "unit": "seconds"}, {"max_epochs": 3}, None),
+    ],
+)
+def test_the_end_of_a_trial_is_that_of_its_trainer_unless_given(given, trainer, end):
+    assert completed(Fidelity(**given), trainer).max == end
 
 
 def test_there_is_no_rung_at_the_end():

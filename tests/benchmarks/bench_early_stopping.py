@@ -33,19 +33,42 @@ OBJECTIVES = {
 }
 FIDELITY = Fidelity(min=1, max=27, eta=3)
 REFERENCE = {"digits": (0.3, 4000), "CIFAR-10": (0.12, 4000)}
-BUDGETS = np.array([270, 540, 1080, 3240])
+BUDGETS = np.array([270, 540, 1080, 2160, 3240])
 
 
 class Ours:
     """The rungs of a study, told of the cost from the start."""
 
-    def __init__(self, _seed):
-        self.rungs = Rungs(FIDELITY, OBJECTIVES)
+    fidelity = FIDELITY
+    order = "epsilon-net"
+    names = ("accuracy", "parameters")
+
+    def __init__(self, seed):
+        self.rungs = Rungs(self.fidelity, OBJECTIVES, seed=seed, order=self.order)
 
     def report(self, trial, epoch, accuracy, parameters):
         """Say whether the trial goes on."""
         metrics = {"accuracy": accuracy, "parameters": parameters}
-        return self.rungs.report(trial, epoch, metrics).goes_on
+        known = {name: metrics[name] for name in self.names}
+        return self.rungs.report(trial, epoch, known).goes_on
+
+
+class ByVolume(Ours):
+    """Rungs that order a front by hypervolume."""
+
+    order = "hypervolume"
+
+
+class InBrackets(Ours):
+    """Rungs in three brackets, the second and third of which start later."""
+
+    fidelity = Fidelity(min=1, max=27, eta=3, brackets=3)
+
+
+class WithoutCost(Ours):
+    """Rungs that learn the cost only at the end."""
+
+    names = ("accuracy",)
 
 
 class SyneTune:
@@ -135,14 +158,19 @@ def nsga2(table, seed):
     return Sampler(table, optuna.samplers.NSGAIISampler(seed=seed))
 
 
+# sampler, rule of stopping, and epochs: few where the rule takes minutes to decide
 METHODS = {
     "random search, no stopping": (Uniform, lambda _: Never(), 3240),
     "NSGA-II of Optuna, no stopping": (nsga2, lambda _: Never(), 3240),
     "TPE of Optuna, no stopping": (tpe, lambda _: Never(), 3240),
     "random search, our rungs": (Uniform, Ours, 3240),
+    "random search, our rungs, hypervolume order": (Uniform, ByVolume, 3240),
+    "random search, our rungs, 3 brackets": (Uniform, InBrackets, 3240),
+    "random search, our rungs, cost unknown": (Uniform, WithoutCost, 3240),
     "TPE, our rungs": (tpe, Ours, 1080),
-    "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 1080),
-    "random search, MO-ASHA of Syne Tune repaired": (Uniform, Repaired, 1080),
+    "NSGA-II, our rungs": (nsga2, Ours, 1080),
+    "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 540),
+    "random search, MO-ASHA of Syne Tune, repaired": (Uniform, Repaired, 1080),
 }
 
 
@@ -168,7 +196,7 @@ def row(name, table, reference, seeds):
 def main():
     """Print one Markdown table for each table of curves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--cifar", type=Path)
     parser.add_argument("--syne-tune", type=Path)
     asked = parser.parse_args()
