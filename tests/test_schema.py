@@ -1,5 +1,7 @@
 import json
 import re
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -50,32 +52,33 @@ def members(value, node):
     return [(item, known.get(key, other)) for key, item in value.items()]
 
 
-def fits(value, node):
+def fits(value, node, whole=WHOLE):
     """Validate by draft 7, as far as the schema of a study uses it."""
     if isinstance(node, bool):
         return node
     if "$ref" in node:
         assert len(node) == 1  # draft 7 ignores the rest
-        return fits(value, WHOLE["definitions"][node["$ref"].removeprefix("#/definitions/")])
+        name = node["$ref"].removeprefix("#/definitions/")
+        return fits(value, whole["definitions"][name], whole)
     types = node.get("type", [])
     checks = [
         not types
         or any(is_type(value, name) for name in ([types] if isinstance(types, str) else types)),
         "enum" not in node or value in node["enum"],
         "const" not in node or value == node["const"],
-        "anyOf" not in node or any(fits(value, one) for one in node["anyOf"]),
-        "oneOf" not in node or sum(fits(value, one) for one in node["oneOf"]) == 1,
-        all(fits(value, one) for one in node.get("allOf", [])),
+        "anyOf" not in node or any(fits(value, one, whole) for one in node["anyOf"]),
+        "oneOf" not in node or sum(fits(value, one, whole) for one in node["oneOf"]) == 1,
+        all(fits(value, one, whole) for one in node.get("allOf", [])),
     ]
     if isinstance(value, str):
         checks.append(bool(re.search(node.get("pattern", ""), value)))
     elif isinstance(value, dict):
         checks += [key in value for key in node.get("required", [])]
         checks.append(len(value) >= node.get("minProperties", 0))
-        checks += [fits(item, part) for item, part in members(value, node)]
+        checks += [fits(item, part, whole) for item, part in members(value, node)]
     elif isinstance(value, list):
         checks.append(node.get("minItems", 0) <= len(value) <= node.get("maxItems", 10**9))
-        checks += [fits(item, part) for item, part in items(value, node)]
+        checks += [fits(item, part, whole) for item, part in items(value, node)]
     elif value is not None:
         checks.append(value >= node.get("minimum", value))
         checks.append(value <= node.get("maximum", value))
@@ -167,3 +170,18 @@ def test_plugins_of_one_field_name_do_not_mix():
     both = schema({"pruning": Options, "other": Other})["definitions"]
     assert "depth" in both["plugins.pruning.Inner"]["properties"]
     assert "other" in both["plugins.other.Inner"]["properties"]
+
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """Return the schema with the options of the plugins that are installed."""
+    points = entry_points(group="automl.plugins")
+    return schema({point.name: point.load().Options for point in points})
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_of_the_repository_fits_the_schema_with_its_plugins(path, installed):
+    assert fits(load(path.read_text(encoding="utf-8"), path.name).data, installed, installed)
