@@ -48,7 +48,8 @@ class Equations(pl.LightningDataModule):
         held: prompts that are held out.
         context: bytes of prompt and completion together; what is longer is left out.
         demonstrations: give demonstrations rather than prompts.
-        seed: of the made equations, the split and the order.
+        seed: of the made equations, the split and the style of each demonstration.
+        order: seed of the order in each epoch.
     """
 
     def __init__(  # noqa: PLR0913 - these are the settings of a study, each by name
@@ -62,11 +63,13 @@ class Equations(pl.LightningDataModule):
         context: int = 64,
         demonstrations: bool = False,
         seed: int = 0,
+        order: int = 0,
     ) -> None:
         super().__init__()
         self.files = train, test
         self.batch_size, self.evaluate, self.held = batch_size, evaluate, held
-        self.context, self.demonstrations, self.seed = context, demonstrations, seed
+        self.context, self.demonstrations = context, demonstrations
+        self.seed, self.order = seed, order
         self.held_out = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -94,7 +97,7 @@ class Equations(pl.LightningDataModule):
 
     def loader(self, equations: list[Equation], *, shuffle: bool) -> Any:
         """Return a loader over prompts with answers, or over demonstrations."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(self.order)
         if self.demonstrations:
             chance = random.Random(self.seed)
             texts = [demonstration(equation, chance, self.context) for equation in equations]

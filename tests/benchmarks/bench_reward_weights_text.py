@@ -25,7 +25,8 @@ from automl_reward_weights.scalarize import Rules, Scalarizer
 from automl_reward_weights.text import TextPolicy
 from automl_reward_weights.weighters import WEIGHTERS
 
-UPDATES, EVERY, STEPS, HELD = 40, 5, 1600, 256
+UPDATES, EVERY, STEPS = 40, 5, 1600
+HELD = {"limit_val_batches": 2}  # of 128 prompts each
 GRID = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2))  # accuracy : brevity : form
 METHODS = {"fixed": GRID, "hv_gradient": GRID[:1], "chebyshev": GRID[:1], "random": GRID[:1]}
 QUIET = {
@@ -41,7 +42,7 @@ QUIET = {
 def equations(folder, **options):
     """Return the prompts of GSM8K."""
     files = {part: str(folder / f"gsm8k_{part}.jsonl") for part in ("train", "test")}
-    return Equations(**files, held=HELD, **options)
+    return Equations(**files, **options)
 
 
 def start(folder, path):
@@ -66,7 +67,7 @@ def policy_of(path, rules=None):
 
 def values_of(policy, data):
     """Validate a policy: its rewards and their standard errors."""
-    found = pl.Trainer(**QUIET).validate(policy, datamodule=data, verbose=False)[0]
+    found = pl.Trainer(**HELD, **QUIET).validate(policy, datamodule=data, verbose=False)[0]
     names = [reward.metric for reward in policy.rewards]
     return tuple(found[n] for n in names), tuple(found[f"{n}_se"] for n in names)
 
@@ -76,7 +77,7 @@ def run(folder, path, method, preference, seed):
     weights = tuple((np.array(preference) / sum(preference)).tolist())
     rewards = policy_of(path).rewards
     rules = Rules(rewards, weights, WEIGHTERS[method](), reference=(0.0,) * 3, seed=seed)
-    policy, data = policy_of(path, rules), equations(folder, seed=seed)
+    policy, data = policy_of(path, rules), equations(folder, order=seed)
     with TemporaryDirectory() as place:
         keeper = Keeper(policy.scalarizer, Path(place))
         trainer = pl.Trainer(
