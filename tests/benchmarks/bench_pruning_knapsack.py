@@ -9,6 +9,7 @@ same recursion written plainly for one budget.
 import time
 
 import numpy as np
+
 from automl_pruning import chain, knapsack
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from automl.zoo import ConvNet, Digits, Images, ResNet, ViT
+from automl.zoo import Digits, Images, ResNet, ViT
 from automl_pruning.criteria import importances
 from automl_pruning.curves import measure, probe
 from automl_pruning.finetune import Rate
@@ -55,7 +55,7 @@ def make_model(data, model):
             depth, patch = (3, 2) if digits else (6, 4)
             return ViT(width=48, depth=depth, patch=patch, lr=2e-3, **shape)
         case _:
-            return ConvNet(width=16, depth=3, **shape)
+            return ResNet(width=8, blocks=1, lr=0.1, **shape)
 
 
 def quiet():
