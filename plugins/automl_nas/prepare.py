@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from automl import Job
+from automl import Job, PluginError
 from automl_nas.data import check_parts
 from automl_nas.estimate import Pool, Rounds, next_round
 from automl_nas.features import features, supernet_value
@@ -55,6 +55,8 @@ def train_leaves(work: Work, tree: Node) -> list[tuple[Region, str]]:
     ]
     results = work.map(train_supernet, tasks, "leaves")
     files = [file_of("leaves", index) if one["finite"] else "" for index, one in enumerate(results)]
+    if not any(files):
+        raise PluginError("nas: no supernet has finite weights; lower the learning rate")
     return [(one.region, file) for one, file in zip(ends, files, strict=True)]
 
 

@@ -3,7 +3,9 @@
 Kendall's tau-b: M. G. Kendall, The Treatment of Ties in Ranking Problems (Biometrika, 1945).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -49,3 +51,13 @@ def ranking(estimate: Any, truth: Any) -> Ranking:
     top = np.argsort(-true, kind="stable")[: max(2, len(true) // 4)]
     regret = float(true.max() - true[guess.argmax()])
     return Ranking(kendall_tau(guess, true), kendall_tau(guess[top], true[top]), regret)
+
+
+def expected_best(values: Sequence[float], count: int) -> float:
+    """Return the mean of the largest of `count` values drawn without replacement."""
+    ordered = sorted(values)
+    if not 1 <= count <= len(ordered):
+        raise ValueError(f"count must lie in 1…{len(ordered)}, got {count}")
+    ways = [comb(index, count - 1) for index in range(len(ordered))]  # with this one the largest
+    total = sum(way * value for way, value in zip(ways, ordered, strict=True))
+    return total / comb(len(ordered), count)

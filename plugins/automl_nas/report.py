@@ -9,7 +9,7 @@ from automl_nas.estimate import Calibration, calibrated
 from automl_nas.features import features
 from automl_nas.notes import Plan, Training, read_note, read_plan
 from automl_nas.options import NasOptions
-from automl_nas.ranking import kendall_tau
+from automl_nas.ranking import expected_best, kendall_tau, ranking
 from automl_nas.space import Architecture, Cell, Chain, Edge, Space, named
 from automl_nas.tree import Node, nodes
 
@@ -44,6 +44,7 @@ def trust(space: Space, plan: Plan, trained: Sequence[Training]) -> Iterator[Tex
         "Kendall's tau with stand-alone trainings", ("estimate", "tau"), taus(model, plan, own)
     )
     yield Table(f"Trainings by why they were made: {plan.metric}", COLUMNS, arms(plan, trained))
+    yield Text(regret_of(plan, trained))
     yield against_truth(model, plan, truth)
 
 
@@ -73,10 +74,13 @@ def taus(
     told = kendall_tau(
         [one.estimate for one in before], [one.metrics[plan.metric] for one in before]
     )
+    truth = [plan.sign * one.metrics[plan.metric] for one in own]
+    top = ranking(model.model.left_out, truth).tau_top
     rows = (
         ("supernets alone, not calibrated", model.taus["raw"]),
         ("operations alone, each left out", model.taus["operations"]),
         ("operations and supernets, each left out", model.taus["supernet"]),
+        ("what is used, in the quarter that is truly best", top),
         (f"as told before {len(before)} trainings of trials", told),
     )
     return tuple((name, None if np.isnan(tau) else tau) for name, tau in rows)
@@ -97,6 +101,24 @@ def arms(
         top = (max(values) if plan.sign > 0 else min(values)) if values else None
         rows.append((name, len(values), top, float(np.mean(values)) if values else None))
     return tuple(rows)
+
+
+def regret_of(plan: Plan, trained: Sequence[Training]) -> str:
+    """Say what promotion gained over drawing at random, for equally many trainings."""
+    signed = {
+        kind: [plan.sign * one.metrics[plan.metric] for one in trained if one.arm in arm]
+        for kind, arm in {"promoted": ("promoted",), "random": ("calibration", "random")}.items()
+    }
+    count = min(map(len, signed.values()))
+    if not count:
+        return "No training was promoted: nothing can be said of regret."
+    promoted, drawn = (expected_best(values, count) for values in signed.values())
+    gain = promoted - drawn
+    return (
+        f"Of equally many trainings, {count}, the best promoted one is expected to be "
+        f"{abs(gain):.3g} {'better' if gain >= 0 else 'worse'} in {plan.metric} than the best "
+        "one drawn at random."
+    )
 
 
 def against_truth(model: Calibration, plan: Plan, truth: Sequence[float]) -> Figure:

@@ -1,5 +1,7 @@
 """Ranking, calibration and promotion: closed forms, scipy, and the tables of NAS-Bench-201."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,7 @@ from automl_nas.estimate import (
     ranks,
     scale_of,
 )
-from automl_nas.ranking import kendall_tau, ranking
+from automl_nas.ranking import expected_best, kendall_tau, ranking
 from automl_nas.space import Cell, Chain, whole
 
 NAMES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -44,6 +46,15 @@ def test_regret_is_what_the_first_choice_is_worse_than_the_best():
     found = ranking([0.1, 0.9, 0.5, 0.4], [10, 30, 70, 50])
     assert found.regret == 40
     assert found.tau == pytest.approx(stats.kendalltau([1, 4, 3, 2], [1, 2, 4, 3]).statistic)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_the_expected_best_of_some_equals_enumeration(count):
+    values = [3.0, 1.0, 4.0, 1.0, 5.0]
+    best = [max(some) for some in combinations(values, count)]
+    assert expected_best(values, count) == pytest.approx(np.mean(best))
+    with pytest.raises(ValueError, match="count"):
+        expected_best(values, 6)
 
 
 @pytest.mark.parametrize("free", [0, 2])

@@ -15,7 +15,7 @@ from automl_nas import Chain, Nas, NasOptions
 from automl_nas.data import check_parts, parts, training_loader, weights_only
 from automl_nas.export import load
 from automl_nas.notes import read_note, read_plan, write_plan
-from automl_nas.space import whole
+from automl_nas.space import indices, whole
 from automl_nas.supernets import lengths
 from automl_nas.tree import leaves
 
@@ -128,6 +128,19 @@ def test_a_users_own_model_is_its_own_supernet(tmp_path):
     plan = read_plan(history.folder / "shared")
     assert {one.form for one in plan.trained} == {"whole", "bare1", "bare3", "bare5"}
     assert all(trial.metrics["nas_trained"] == 1 for trial in history.trials)  # all are known
+
+
+def test_an_architecture_outside_the_pool_is_estimated_when_it_is_proposed(tmp_path):
+    history = run(study(tmp_path, trials=6, pool=8, evaluation="estimate", rounds=0))
+    plan = read_plan(history.folder / "shared")
+    pool = {one.form for one in plan.pool}
+    space = NasOptions.model_validate(history.study.plugins["nas"]).space
+    head = "nas.architecture."
+    chosen = [{n.removeprefix(head): v for n, v in t.params.items()} for t in history.trials]
+    forms = {space.canonical(indices(space, one)) for one in chosen}
+    assert len(pool) <= 8
+    assert forms - pool
+    assert all("nas_estimate" in t.metrics for t in history.trials if not t.metrics["nas_trained"])
 
 
 def test_a_search_without_estimates_trains_every_trial(tmp_path):
