@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from automl_nas.choices import OneOf, choosable, choose
 from automl_nas.paths import seed_of
-from automl_nas.space import Region, Space, named
+from automl_nas.region import Region
+from automl_nas.space import Space, named
 from automl_nas.steps import untouched
 
 Grams = NDArray[np.float64]

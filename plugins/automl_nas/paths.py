@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_nas.space import Architecture, Region
+from automl_nas.region import Region
+from automl_nas.space import Architecture
 
 Sampler: TypeAlias = Literal["uniform", "fair"]
 BLOCK = 1024  # steps that are drawn at a time

@@ -7,12 +7,13 @@ import numpy as np
 
 from automl import Job, PluginError
 from automl_nas.data import check_parts
-from automl_nas.estimate import Pool, Rounds, next_round
 from automl_nas.features import features, supernet_value
 from automl_nas.notes import Arm, Candidate, Plan, Training, write_plan
 from automl_nas.options import NasOptions
 from automl_nas.paths import seed_of
-from automl_nas.space import Architecture, Region
+from automl_nas.promotion import Pool, Rounds, next_round
+from automl_nas.region import Region
+from automl_nas.space import Architecture
 from automl_nas.splits import SCORED, split_tree
 from automl_nas.supernets import estimate_some, train_alone, train_supernet
 from automl_nas.tree import Node, leaf_of, leaves

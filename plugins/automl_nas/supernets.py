@@ -16,7 +16,8 @@ from automl_nas.data import batches_of, training_loader, weights_only
 from automl_nas.gradients import Probe, contribution_grams, gradient_grams
 from automl_nas.options import NasOptions
 from automl_nas.paths import Paths, seed_of
-from automl_nas.space import Architecture, Own, Region, Space, named
+from automl_nas.region import Region
+from automl_nas.space import Architecture, Own, Space, named
 from automl_nas.steps import moved, training_loss, validated
 from automl_nas.tree import undecided
 

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from automl_nas.partition import Partition, best_of
-from automl_nas.space import Architecture, Region
+from automl_nas.region import Region
+from automl_nas.space import Architecture
 
 Path: TypeAlias = tuple[int, ...]  # which child was taken at each split, from the root
 

@@ -11,7 +11,8 @@ from automl_nas.features import features
 from automl_nas.notes import Training, write, write_note
 from automl_nas.options import NasOptions
 from automl_nas.paths import seed_of
-from automl_nas.space import Architecture, named, whole
+from automl_nas.region import whole
+from automl_nas.space import Architecture, named
 from automl_nas.supernets import open_alone
 from automl_nas.verdict import Knowledge, Verdict, feasible, rest_of, ruled_out
 

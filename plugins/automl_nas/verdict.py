@@ -14,7 +14,8 @@ from automl_nas.features import features, supernet_value
 from automl_nas.notes import Arm, Plan, Training, notes_beside
 from automl_nas.options import NasOptions
 from automl_nas.paths import seed_of
-from automl_nas.space import Architecture, Region, Space
+from automl_nas.region import Region
+from automl_nas.space import Architecture, Space
 
 Action: TypeAlias = Literal["train", "known", "estimate", "invalid"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from automl import Job, PluginError, Study
 from automl_nas.notes import Training
 from automl_nas.options import NasOptions
-from automl_nas.space import Region, whole
+from automl_nas.region import Region, whole
 from automl_nas.supernets import Task
 from automl_nas.tree import Path
 

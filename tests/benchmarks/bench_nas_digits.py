@@ -33,7 +33,8 @@ from automl_nas.norms import statistics
 from automl_nas.partition import best_cut
 from automl_nas.paths import Paths, seed_of
 from automl_nas.ranking import kendall_tau, ranking
-from automl_nas.space import Chain, Region, named, whole
+from automl_nas.region import Region, whole
+from automl_nas.space import Chain, named
 from automl_nas.tree import (
     Node,
     candidate,

@@ -14,8 +14,10 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from automl_nas.estimate import Pool, Rounds, one_hot, promote
-from automl_nas.space import Cell, whole
+from automl_nas.estimate import one_hot
+from automl_nas.promotion import Pool, Rounds, promote
+from automl_nas.region import whole
+from automl_nas.space import Cell
 
 NAMES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 LOOKUPS = 100

@@ -7,7 +7,8 @@ from torch import nn
 from automl_nas.backbone import build, counted, edges_missing, stand_alone, supernet
 from automl_nas.choices import OneOf, choose, fix
 from automl_nas.norms import SharedNorm, statistics
-from automl_nas.space import Cell, Chain, Own, named, whole
+from automl_nas.region import whole
+from automl_nas.space import Cell, Chain, Own, named
 
 SPACES = [
     Chain(),

@@ -8,21 +8,11 @@ import pytest
 from scipy import stats
 from shared_data import shared
 
-from automl_nas.estimate import (
-    Pool,
-    Rounds,
-    calibrated,
-    fitted,
-    is_random,
-    joined,
-    one_hot,
-    promote,
-    promoted,
-    ranks,
-    scale_of,
-)
+from automl_nas.estimate import calibrated, fitted, joined, one_hot, ranks, scale_of
+from automl_nas.promotion import Pool, Rounds, is_random, promote, promoted
 from automl_nas.ranking import expected_best, kendall_tau, ranking
-from automl_nas.space import Cell, Chain, whole
+from automl_nas.region import whole
+from automl_nas.space import Cell, Chain
 
 NAMES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 

@@ -10,7 +10,8 @@ from automl_nas import gradients
 from automl_nas.backbone import build, supernet
 from automl_nas.choices import OneOf, choose, fix
 from automl_nas.gradients import Probe, contribution_grams, cosines, gradient_grams
-from automl_nas.space import Chain, Own, named, whole
+from automl_nas.region import whole
+from automl_nas.space import Chain, Own, named
 from automl_nas.tree import candidate, chosen
 
 

@@ -15,7 +15,8 @@ from automl_nas import Chain, Nas, NasOptions
 from automl_nas.data import check_parts, parts, training_loader, weights_only
 from automl_nas.export import load
 from automl_nas.notes import read_note, read_plan, write_plan
-from automl_nas.space import indices, whole
+from automl_nas.region import whole
+from automl_nas.space import indices
 from automl_nas.supernets import lengths
 from automl_nas.tree import leaves
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 from shared_data import shared
 
-from automl_nas.space import Cell, Chain, Edge, Own, Region, indices, named, whole
+from automl_nas.region import Region, whole
+from automl_nas.space import Cell, Chain, Edge, Own, indices, named
 
 TABLE_NAMES = {
     "none": "none",

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from automl_nas.paths import BLOCK, Paths, seed_of
-from automl_nas.space import Chain, Region, whole
+from automl_nas.region import Region, whole
+from automl_nas.space import Chain
 from automl_nas.steps import training_loss, untouched, validated
 from automl_nas.tree import (
     Node,

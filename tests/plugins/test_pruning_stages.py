@@ -292,5 +292,22 @@ def test_every_further_point_is_a_point_of_the_space():
     assert space.problems(space.default() | point) == []
 
 
+def test_a_coefficient_of_no_block_is_refused():
+    assert Options(blocks=2, coefficients={"b2": 1.0}).coefficients == {"b2": 1.0}
+    with pytest.raises(ValueError, match="no block 'b3'"):
+        Options(blocks=2, coefficients={"b3": 1.0})
+
+
+def test_a_coefficient_protects_the_units_of_its_block(tmp_path):
+    kept = []
+    for value in (0.0, 3.0):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        run(folder, blocks=3, coefficients={"b3": value}, **QUICK)
+        record = json.loads((folder / "trial" / "pruning" / "record.json").read_text())
+        kept.append(record["rounds"][-1]["keep"][-1])
+    assert kept[1] > kept[0]
+
+
 def test_rounds_keep_equal_shares():
     assert targets(0.125, 3) == pytest.approx([0.5, 0.25, 0.125])
