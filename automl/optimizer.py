@@ -17,6 +17,7 @@ from automl.space import Fixed, Space, Value
 from automl.storage import WAIT, harden, is_sqlite
 from automl.study import Study
 
+EVEN = ("gp", "nsga2", "nsga3")  # samplers that need the same constraints on every trial
 FAILED = "failure"  # the constraint that a failed trial violates
 
 
@@ -61,7 +62,9 @@ class Optimizer:
     def ask(self, number: int, given: Mapping[str, Value] | None = None) -> Proposal:
         """Propose the point of our trial `number`, or take `given` for it."""
         self.sampler.number, self.sampler.given = number, given
-        trial = self.optuna.ask()
+        # `Study.ask` first looks for trials that were enqueued, which ours never has
+        storage, study_id = self.optuna._storage, self.optuna._study_id  # noqa: SLF001
+        trial = optuna.Trial(self.optuna, storage.create_new_trial(study_id))
         params: dict[str, Value] = {}
         for name in self.space.order():
             parameter = self.space[name]
@@ -147,7 +150,7 @@ class Optimizer:
     def _violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return constraint values; where the sampler needs it, the same ones for all trials."""
         found = violations(self.study, metrics)
-        if self.name != "tpe" and learns(self.study):
+        if self.name in EVEN and learns(self.study):
             found[FAILED] = 0.0
         return found
 

@@ -16,6 +16,7 @@ from automl.spec import spec_of
 from automl.study import Study
 from automl.studyfile import StudyFile
 from automl.suggest import did_you_mean_or_known
+from automl.wording import mistakes
 
 Place = tuple[str | int, ...]
 
@@ -88,14 +89,8 @@ def option_problems(kind: Kind, given: Mapping[str, Any]) -> Iterator[tuple[Plac
     try:
         options_of(kind, given)
     except ValidationError as error:
-        for one in error.errors():
-            place = tuple(map(str, one["loc"]))
-            if one["type"] == "extra_forbidden":
-                near = did_you_mean_or_known(place[-1], kind.options.model_fields)
-                yield place, f"plugin {kind.name} has no option {place[-1]!r}{near}"
-            else:
-                said = one["msg"].removeprefix("Value error, ")
-                yield place, f"plugin {kind.name}: {'.'.join(place)}: {said}, got {one['input']!r}"
+        for slip in mistakes(error, dict(given), kind.options):
+            yield tuple(slip.trail), f"plugin {kind.name}: {slip.message}"
 
 
 def path_problems(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -109,6 +110,10 @@ def _class_of_file(loaded: Kind, path: Path) -> Any:
     if not path.is_file():
         raise loaded.blame(f"is not there: no file {path}")
     module_name = f"automl_local_{path.stem}"
+    stamp = (str(path), path.stat().st_mtime_ns)
+    known = sys.modules.get(module_name)
+    if known is not None and getattr(known, "automl_stamp", None) == stamp:
+        return _only_class(loaded, known)
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise loaded.blame("is not a Python file")
@@ -118,7 +123,12 @@ def _class_of_file(loaded: Kind, path: Path) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:
         raise loaded.blame(f"cannot be imported: {type(error).__name__}: {error}") from error
-    classes = [made for made in vars(module).values() if _is_plugin(made, module_name)]
+    vars(module)["automl_stamp"] = stamp
+    return _only_class(loaded, module)
+
+
+def _only_class(loaded: Kind, module: ModuleType) -> Any:
+    classes = [made for made in vars(module).values() if _is_plugin(made, module.__name__)]
     if len(classes) != 1:
         raise loaded.blame(f"must hold one class with hooks, found {len(classes)}")
     return classes[0]

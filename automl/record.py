@@ -1,7 +1,6 @@
 """The record of a study: trials, attempts, reports and points in tables beside Optuna's own."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,23 +138,23 @@ class Record:
         with self.write() as connection:
             connection.execute(STUDIES.update().where(STUDIES.c.id == self.id).values(**columns))
 
-    def start(self, trial: Trial, optuna: int | None, host: str, attempt: int = 0) -> None:
-        """Record that a trial, or a further attempt of it, is about to run."""
+    def start(self, trial: Trial, optuna: int | None) -> None:
+        """Record that a trial is about to run: its last attempt is the one that starts."""
+        attempt = trial.attempts[-1]
         with self.write() as connection:
-            if attempt == 0:
+            if attempt.number == 0:
                 connection.execute(TRIALS.insert().values(**self._trial(trial, optuna)))
             else:
-                connection.execute(
-                    self._of(trial.number).values(state="running", attempt=attempt, outcome=None)
-                )
+                again = {"state": "running", "attempt": attempt.number, "outcome": None}
+                connection.execute(self._of(trial.number).values(**again))
             connection.execute(
                 ATTEMPTS.insert().values(
                     study=self.id,
                     trial=trial.number,
-                    number=attempt,
-                    started=time.time(),
+                    number=attempt.number,
+                    started=attempt.started,
                     devices="[]",
-                    host=host,
+                    host=attempt.host,
                     outcome="",
                 )
             )
@@ -205,23 +204,32 @@ class Record:
             with self.write() as connection:
                 connection.execute(REPORTS.insert(), rows)
 
-    def end(self, number: int, attempt: int, outcome: Outcome, state: str | None = None) -> None:
-        """Record how an attempt ended; this comes before Optuna is told."""
+    def end(self, trial: Trial, outcome: Outcome, told: Sequence[int] = ()) -> None:
+        """Record how the last attempt of a trial ended; this comes before Optuna is told.
+
+        `told` are earlier trials that Optuna has been told of since the last call.
+        """
+        attempt = trial.attempts[-1]
+        text = json.dumps(to_json(outcome))
         with self.write() as connection:
+            connection.execute(self._of(trial.number).values(state=trial.state, outcome=text))
             connection.execute(
-                self._of(number).values(
-                    state=state or outcome.state, outcome=json.dumps(to_json(outcome))
+                self._attempt(trial.number, attempt.number).values(
+                    ended=attempt.ended, outcome=attempt.outcome
                 )
             )
-            word = outcome.failure.kind if outcome.failure else outcome.state
-            connection.execute(
-                self._attempt(number, attempt).values(ended=time.time(), outcome=word)
-            )
+            self._told(connection, told)
 
-    def told(self, number: int) -> None:
-        """Record that Optuna has been told of a trial."""
+    def told(self, numbers: Sequence[int]) -> None:
+        """Record that Optuna has been told of trials; if this is lost, it is told once more."""
         with self.write() as connection:
-            connection.execute(self._of(number).values(told=True))
+            self._told(connection, numbers)
+
+    def _told(self, connection: sa.Connection, numbers: Sequence[int]) -> None:
+        if numbers:
+            which = TRIALS.c.number.in_(list(numbers))
+            update = TRIALS.update().where(TRIALS.c.study == self.id, which)
+            connection.execute(update.values(told=True))
 
     def untold(self) -> list[int]:
         """Return the numbers of ended trials that Optuna has not been told of."""
@@ -232,17 +240,10 @@ class Record:
         )
         return [row.number for row in self.rows(query.order_by(TRIALS.c.number))]
 
-    def optuna_number(self, number: int) -> int | None:
-        """Return the number that Optuna gave to a trial."""
-        query = sa.select(TRIALS.c.optuna).where(
-            TRIALS.c.study == self.id, TRIALS.c.number == number
-        )
-        return next((row.optuna for row in self.rows(query)), None)
-
-    def attempts(self, number: int) -> tuple[Attempt, ...]:
-        """Read the attempts of one trial."""
-        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.study == self.id, ATTEMPTS.c.trial == number)
-        return tuple(read_attempt(row) for row in self.rows(query.order_by(ATTEMPTS.c.number)))
+    def proposals(self) -> dict[int, int]:
+        """Return the number that Optuna gave to each trial."""
+        query = sa.select(TRIALS.c.number, TRIALS.c.optuna).where(TRIALS.c.study == self.id)
+        return {row.number: row.optuna for row in self.rows(query) if row.optuna is not None}
 
     def history(self, study: Study, space: Space) -> History:
         """Read the whole study."""

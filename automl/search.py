@@ -61,7 +61,7 @@ class Search:
                 self.prepare()
                 self.loop(self.more)
             finally:
-                self.trials.flush()
+                self.trials.close()
                 self.engine.close()
                 record.update(seconds=self.seconds())
         error = self.trials.broken or (None if self.interrupts else self.trials.all_failed())
@@ -120,7 +120,7 @@ class Search:
             case Started(spec):
                 self.since[spec.key] = time.monotonic()
                 if spec.kind == "trial" and spec.devices:
-                    self.trials.record.placed(spec.number, spec.attempt, spec.devices)
+                    self.trials.placed(spec)
             case Reported(spec) if spec.kind == "trial":
                 if not self.trials.report(event):
                     self.engine.tell(spec.key, "stop")

@@ -22,6 +22,7 @@ from automl.plugins import Plugins, note
 from automl.settings import settle
 from automl.training import Lightning, save_model
 
+MODEL = "model.ckpt"
 TRACEBACK = 20_000  # characters kept of a traceback
 
 
@@ -110,8 +111,9 @@ def trial(spec: JobSpec, line: Line) -> Outcome:
         raise AutomlError(lost)
     if bad := next((n for n in needed(job) if not math.isfinite(measured[n])), None):
         raise NotFiniteError(f"{bad} is {measured[bad]}")
-    save_model(job.model, job.folder / "model.ckpt", settle(spec.study, spec.params).model)
-    return Outcome("done", measured, points, artifact="model.ckpt")
+    init_args = settle(spec.study, spec.params).model
+    saved = save_model(job.model, job.folder / MODEL, init_args)
+    return Outcome("done", measured, points, artifact=MODEL if saved else None)
 
 
 def train(job: Job, loaded: Plugins) -> None:

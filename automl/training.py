@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.__version__ import version
 from pytorch_lightning.callbacks import Checkpoint
 
 from automl import costs
@@ -195,14 +195,18 @@ def example(model: Any, data: Any) -> Any:
     return batch[0] if isinstance(batch, list | tuple) else batch
 
 
-def save_model(model: Any, path: Path, init_args: Mapping[str, Any]) -> None:
-    """Write the weights so that `type(model).load_from_checkpoint(path)` reads them."""
-    plain = {
-        name: v for name, v in init_args.items() if isinstance(v, bool | int | float | str | None)
-    }
+def save_model(model: Any, path: Path, init_args: Mapping[str, Any]) -> bool:
+    """Write the weights so that `type(model).load_from_checkpoint(path)` reads them.
+
+    A model without any has nothing to save: the answer is False.
+    """
+    weights = model.state_dict()
+    plain = (bool, int, float, str, type(None))
     content = {
-        "state_dict": model.state_dict(),
-        "hyper_parameters": plain,
-        "pytorch-lightning_version": version("pytorch-lightning"),
+        "state_dict": weights,
+        "hyper_parameters": {k: v for k, v in init_args.items() if isinstance(v, plain)},
+        "pytorch-lightning_version": version,
     }
-    write_with(path, lambda temporary: torch.save(content, temporary))
+    if weights:
+        write_with(path, lambda temporary: torch.save(content, temporary))
+    return bool(weights)

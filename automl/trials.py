@@ -1,6 +1,7 @@
 """The trials of a running study, kept in step in memory, in the record and in Optuna."""
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 from automl.errors import AutomlError
 from automl.events import Outcome, Reported
 from automl.files import read_json
-from automl.history import Failure, Report, State, Trial
+from automl.history import Attempt, Failure, Report, State, Trial
 from automl.instantiate import build
 from automl.job import JobSpec
 from automl.optimizer import Optimizer
@@ -42,6 +43,8 @@ class Trials:
         self.optimizer = optimizer
         self.home = record.folder
         self.all: dict[int, Trial] = {trial.number: trial for trial in record.trials()}
+        self.proposals = record.proposals()
+        self.told: list[int] = []  # since the record was last written
         self.again: deque[JobSpec] = deque()
         self.reports: list[Reported] = []
         self.failures = 0
@@ -56,8 +59,9 @@ class Trials:
         if not self.again:
             return self.propose()
         spec = self.again.popleft()
-        trial = replace(self.all[spec.number], state="running")
-        self.record.start(trial, None, host(), spec.attempt)
+        was = self.all[spec.number]
+        trial = replace(was, state="running", attempts=(*was.attempts, begun(spec.attempt)))
+        self.record.start(trial, None)
         self.all[spec.number] = trial
         return spec
 
@@ -68,9 +72,12 @@ class Trials:
         proposal = self.optimizer.ask(number, given)
         seed = seed_of(self.study.search.seed, number)
         folder = trial_folder(self.home, number)
-        trial = Trial(number, "running", proposal.params, origin, seed, folder)
-        self.record.start(trial, proposal.optuna, host())
+        trial = Trial(
+            number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
+        )
+        self.record.start(trial, proposal.optuna)
         self.all[number] = trial
+        self.proposals[number] = proposal.optuna
         return self.spec(trial, 0)
 
     def given(self, number: int) -> tuple[dict[str, Value] | None, str]:
@@ -115,10 +122,14 @@ class Trials:
         self.record.report(self.reports)
         self.reports = []
 
+    def close(self) -> None:
+        """Write what has not been written yet."""
+        self.flush()
+        self.record.told(self.told)
+        self.told = []
+
     def put_back(self, spec: JobSpec, outcome: Outcome) -> None:
         """Record that an attempt has ended and that another one is to come."""
-        self.flush()
-        self.record.end(spec.number, spec.attempt, outcome, state="waiting")
         self.remember(spec.number, outcome, "waiting")
 
     def end(self, spec: JobSpec, outcome: Outcome) -> None:
@@ -131,8 +142,6 @@ class Trials:
             self.put_back(spec, outcome)
             self.again.append(replace(spec, attempt=spec.attempt + 1, devices=()))
             return
-        self.flush()
-        self.record.end(spec.number, spec.attempt, outcome)
         self.remember(spec.number, outcome, outcome.state)
         self.tell(self.all[spec.number])
         self.count(self.all[spec.number], stop=policy == "stop")
@@ -142,21 +151,35 @@ class Trials:
         return None if failure is None else getattr(self.study.on_failure, failure.kind)
 
     def remember(self, number: int, outcome: Outcome, state: Any) -> None:
-        """Keep the end of a trial at hand, as the record has it."""
+        """Write the end of a trial into the record, and keep it at hand."""
+        self.flush()
         done = state == "done"
-        self.all[number] = replace(
+        word = outcome.failure.kind if outcome.failure else outcome.state
+        *earlier, last = self.all[number].attempts
+        trial = replace(
             self.all[number],
             state=state,
             metrics=outcome.metrics if done else {},
             points=outcome.points if done else (),
             failure=outcome.failure,
             artifact=outcome.artifact if done else None,
-            attempts=self.record.attempts(number),
+            attempts=(*earlier, replace(last, ended=time.time(), outcome=word)),
         )
+        self.record.end(trial, outcome, self.told)
+        self.told = []
+        self.all[number] = trial
+
+    def placed(self, spec: JobSpec) -> None:
+        """Keep on which devices an attempt runs."""
+        trial = self.all[spec.number]
+        devices = tuple(f"cuda:{one}" for one in spec.devices)
+        *earlier, last = trial.attempts
+        self.all[spec.number] = replace(trial, attempts=(*earlier, replace(last, devices=devices)))
+        self.record.placed(spec.number, spec.attempt, spec.devices)
 
     def tell(self, trial: Trial) -> None:
         """Tell Optuna how a trial ended; telling it twice does no harm."""
-        proposal = self.record.optuna_number(trial.number)
+        proposal = self.proposals.get(trial.number)
         if proposal is None:
             return
         if trial.state == "done":
@@ -168,7 +191,7 @@ class Trials:
             self.optimizer.tell_stopped(proposal)
         else:
             self.optimizer.tell_failed(proposal, learn=self.policy(trial.failure) == "learn")
-        self.record.told(trial.number)
+        self.told.append(trial.number)
 
     def complete(self, metrics: Mapping[str, float]) -> bool:
         """Say whether every objective and constraint has a finite value."""
@@ -231,6 +254,11 @@ def stopping(plan: Plan) -> Rungs | None:
         seed=study.search.seed,
         not_before=max(grace, default=0.0),
     )
+
+
+def begun(number: int) -> Attempt:
+    """Return an attempt that starts now, on this machine, on no GPU yet."""
+    return Attempt(number, time.time(), None, ("cpu",), host(), "")
 
 
 def seed_of(study_seed: int, number: int) -> int:
