@@ -1,6 +1,6 @@
 """What a study will search: its own space over what its plugins propose, with every default."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from automl.studyfile import StudyFile
 from automl.suggest import did_you_mean_or_known
 from automl.wording import mistakes
 
-Place = tuple[str | int, ...]
+Place = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, slots=True)
