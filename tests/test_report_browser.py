@@ -168,6 +168,28 @@ def test_every_figure_has_a_text_alternative(see):
     assert bare == 0
 
 
+def test_the_page_prints_light_without_its_controls(see):
+    page = see(histories.facts_of("made"), dark=True)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.run("getComputedStyle(document.querySelector('.controls')).display") == "none"
+    page.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_points_beyond_the_reference_are_drawn_when_asked_for(see):
+    history = histories.made(12)
+    found = facts(history, references=(0.9, 200_000))
+    page = see(found)
+    beyond = [p for p in found.front if not p.counts]
+    assert beyond
+    assert count(page, "#front-figure .mark") == len(found.choices)
+    page.run(
+        "[...document.querySelectorAll('#front-controls label')]"
+        ".find((l) => l.textContent === 'beyond the reference').click()"
+    )
+    assert count(page, "#front-figure .mark") == len(found.front)
+
+
 def test_the_theme_button_changes_the_colours_and_draws_again(see):
     page = see(histories.facts_of("made"))
     before = page.run("getComputedStyle(document.body).backgroundColor")

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import histories
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from automl import history as h
 from automl import pareto
-from automl.report import importance, noise, timeline
+from automl.report import importance, noise, points, timeline
 from automl.report.facts import facts
 from automl.space import Float, Space
 
@@ -112,6 +113,22 @@ def test_a_point_that_lacks_an_objective_is_not_feasible_and_says_why():
     assert found.point("1").violated == ("val_accuracy is missing",)
 
 
+def test_paths_below_the_working_directory_are_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert points.shown(tmp_path / "runs" / "a") == "runs/a"
+    assert points.shown(Path("/elsewhere/runs")) == "/elsewhere/runs"
+
+
+def test_points_beyond_the_reference_are_on_the_front_but_nobody_is_advised_to_take_them():
+    plain = histories.made(1)
+    small = {"val_accuracy": 0.05, "parameters": 1.0}
+    trial = h.Trial(1, "done", {}, "tpe", 1, plain.folder, small)
+    found = facts(histories.history(plain.study, plain.space, [*plain.trials, trial]))
+    assert [p.label for p in found.front] == ["0", "1"]
+    assert [p.label for p in found.choices] == ["0"]
+    assert found.objectives[1].best_at == "0"
+
+
 def test_a_reference_is_taken_from_outside_when_it_is_given():
     found = facts(histories.made(), references=(0.5, 1e6))
     assert [o.ref for o in found.objectives] == [0.5, 1e6]
@@ -212,7 +229,7 @@ def test_a_point_far_ahead_is_surely_non_dominated_and_a_tie_is_not():
     values = [0.9, 0.9001, 0.2]
     trials = [
         h.Trial(
-            n, "done", {"x": n / 10}, "tpe", n, histories.Path(),
+            n, "done", {"x": n / 10}, "tpe", n, Path(),
             {"val_accuracy": value, "val_accuracy_se": 0.01},
         )
         for n, value in enumerate(values)

@@ -48,7 +48,7 @@ def facts(
     devices = timeline.devices(spans)
     return Facts(
         name=history.study.name,
-        where=str(history.folder),
+        where=rows_of.shown(history.folder),
         about=about(history),
         states=states(history),
         objectives=objectives(history, rows, reference, given, default),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,12 @@ LARGEST = 300  # front points for which contributions are computed: each costs a
 def label(trial: int, name: str = "") -> str:
     """Name a point: `12` for the trial's own, `12/density=0.1` for a further one."""
     return f"{trial}/{name}" if name else str(trial)
+
+
+def shown(path: Path) -> str:
+    """Write a path, relative where it lies below the working directory, without secrets."""
+    here = Path.cwd()
+    return str(masked(str(path.relative_to(here) if path.is_relative_to(here) else path)))
 
 
 def violations(study: Study, metrics: Mapping[str, float]) -> tuple[str, ...]:
@@ -82,7 +89,7 @@ def _point(
         metrics={key: float(value) for key, value in metrics.items()},
         params=masked({**trial.params, **params}),
         violated=violations(study, metrics),
-        artifact=masked(str(trial.folder / artifact)) if artifact else None,
+        artifact=shown(trial.folder / artifact) if artifact else None,
     )
 
 

@@ -23,7 +23,7 @@ function card(i) {
   if (POINTS.beyond[i]) chips.push(el("span", { class: "chip bad" }, "beyond the reference"));
   if (POINTS.child[i]) chips.push(el("span", { class: "chip" }, `further point of trial ${POINTS.trial[i]}`));
   const group = (name) => COLUMNS.filter((c) => c.group === name && c.values[i] !== null);
-  const lines = group("objective").map((c) => row(c.name, el("strong", number(c), `${shown(c, i)} ${c.unit || ""}`), el("span", { class: "soft" }, against(c, i))));
+  const lines = group("objective").map((c) => row(c.name, el("strong", number(c), `${shown(c, i)} ${c.unit || ""}`), el("span", { class: "soft", "data-num": "1" }, against(c, i))));
   const parts = [el("h3", {}, el("bdi", {}, `Point ${POINTS.label[i]}`)), el("p", {}, ...chips.flatMap((c) => [c, " "]))];
   if (POINTS.violated[i]) parts.push(el("p", { class: "soft" }, `Breaks: ${POINTS.violated[i].join("; ")}`));
   parts.push(el("table", {}, el("tbody", {}, ...lines)));

@@ -21,14 +21,14 @@ function seriesFigure(width, part) {
       const places = [], zero = bars.length && !sy.log ? sy(0) : box.bottom;
       const slot = named ? sx.step * 0.8 : Math.max(3, (0.7 * (box.right - box.left)) / Math.max(1, new Set(bars.flatMap((s) => s.x)).size));
       part.series.forEach((s, n) => {
-        const spots = s.x.map((v, k) => [sx(place(v)), sy(tops.has(s) ? tops.get(s)[k][1] : s.y[k]), k]).filter((p) => finite(p[0]) && finite(p[1]));
+        const one = slot / Math.max(1, bars.length), first = -slot / 2 + one * bars.indexOf(s), aside = s.style === "bars" ? first + one * 0.46 : 0;
+        const spots = s.x.map((v, k) => [sx(place(v)) + aside, sy(tops.has(s) ? tops.get(s)[k][1] : s.y[k]), k]).filter((p) => finite(p[0]) && finite(p[1]));
         const colour = `s${n % 6}`;
         if (s.style === "area") {
           const floor = s.x.map((v, k) => [sx(place(v)), sy(tops.get(s)[k][0])]).reverse();
           root.append(svg("path", { class: `sarea ${colour}`, d: `${line([...spots, ...floor])}Z` }));
         } else if (s.style === "bars") {
-          const one = slot / bars.length, first = -slot / 2 + one * bars.indexOf(s);
-          for (const [x, y] of spots) root.append(svg("rect", { class: `sfill ${colour}`, x: x + first, width: Math.max(1, one * 0.92), y: Math.min(y, zero), height: Math.abs(zero - y) }));
+          for (const [x, y] of spots) root.append(svg("rect", { class: `sfill ${colour}`, x: x - one * 0.46, width: Math.max(1, one * 0.92), y: Math.min(y, zero), height: Math.abs(zero - y) }));
         } else if (s.style === "points") {
           const dots = cloud(spots, "round");
           dots.style.stroke = `var(--s${n % 6})`; dots.style.opacity = 0.85;
@@ -36,7 +36,7 @@ function seriesFigure(width, part) {
         } else root.append(svg("path", { class: `sline ${colour}`, d: line(spots) }));
         if (s.error.length) {
           const d = spots.filter(([, , k]) => finite(s.error[k])).map(([x, , k]) => `M${x} ${sy(s.y[k] - s.error[k])}V${sy(s.y[k] + s.error[k])}`).join("");
-          root.append(svg("path", { class: `serror ${colour}`, d }));
+          root.append(svg("path", { class: `serror ${s.style === "bars" ? "ink" : colour}`, d }));
         }
         spots.forEach(([x, y, k]) => places.push([x, y, `${s.name}\n${part.x} ${fmt(s.x[k])}\n${part.y} ${fmt(s.y[k])}${s.error.length ? ` ± ${fmt(s.error[k])}` : ""}`]));
       });
