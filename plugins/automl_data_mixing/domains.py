@@ -106,13 +106,14 @@ def parsed(line: str, where: str) -> Mapping[str, Any]:
 def parquet(paths: Iterable[Path]) -> Iterator[Row]:
     """Yield the rows of parquet files."""
     try:
+        from pyarrow import ArrowException
         from pyarrow import parquet as files
     except ImportError as error:
         raise ValueError("a parquet domain needs pyarrow; pip install 'automl[parquet]'") from error
     for path in paths:
         try:
             table = files.ParquetFile(path)
-        except Exception as error:
+        except (ArrowException, OSError) as error:
             raise ValueError(f"{path}: not a parquet file: {error}") from error
         rows = (row for batch in table.iter_batches(1_024) for row in batch.to_pylist())
         yield from ((f"{path}:{number}", row) for number, row in enumerate(rows, 1))

@@ -65,17 +65,17 @@ class Bench:
         return moved(held(module) - np.array(base), setting)
 
     def policies(self) -> Iterator[tuple[str, Callable[[], Policy]]]:
-        """Yield names and policies of all rows of the table."""
+        """Yield names and policies of all rows of the table whose preparation is complete."""
         for share in SHARES:
             yield f"static {share:g}", lambda share=share: Static(share)
         yield "falling 0.9 to 0.1", lambda: Schedule(0.9, 0.1)
         yield "rising 0.1 to 0.9", lambda: Schedule(0.1, 0.9)
         setting, path = setting_of(self.corpus, self.options), self.home / "regmix.npz"
-        for w in PREFERENCES:
+        for w in PREFERENCES if path.is_file() else ():
             yield f"regmix {w:g}", lambda w=w: Constant(best_predicted(path, setting, w))
         for stage in ("imitation", "conservative"):
-            for w in PREFERENCES:
-                folder = self.home / "agent" / stage
+            folder = self.home / "agent" / stage
+            for w in PREFERENCES if (folder / "card.json").is_file() else ():
                 yield f"{stage} {w:g}", lambda w=w, f=folder: agent.Agent(*agent.load(f), w)
 
 
@@ -135,7 +135,8 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
         write(f"{name:<20}{parts[0]:>20}{parts[1]:>20}{gain:>20}\n")
     reference = (1.05 * float(np.mean(found["static 1"], axis=0)[0]), 0.0)
     for kind in ("static", "regmix", "imitation", "conservative"):
-        names = [n for n in found if n.startswith(kind)]
+        if not (names := [n for n in found if n.startswith(kind)]):
+            continue
         volumes = [
             hypervolume([found[n][s] for n in names], reference)
             for s in range(len(found[names[0]]))
