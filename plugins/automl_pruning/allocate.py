@@ -144,19 +144,19 @@ def least_distortion(
         np.stack([layers.price(index, keep, resource) for resource in budgets], axis=1)
         for index, keep in enumerate(options)
     ]
-    costs, limit = in_buckets(prices, np.array([*budgets.values()], dtype=np.float64))
+    costs, limit = in_buckets(prices, budgets)
     choices = knapsack.allocate(distortions, costs, limit)
     return np.array([keep[choice] for keep, choice in zip(options, choices, strict=True)])
 
 
 def in_buckets(
-    prices: Sequence[NDArray[np.float64]], budgets: NDArray[np.float64]
+    prices: Sequence[NDArray[np.float64]], budgets: Mapping[Resource, float]
 ) -> tuple[list[Counts], Counts]:
     """Round prices up to whole buckets above each unit's least, so that no budget is broken.
 
     Args:
         prices: L arrays (R_l, K).
-        budgets: (K,).
+        budgets: K of them.
 
     Returns:
         L arrays (R_l, K) of whole buckets, and the (K,) buckets to spend.
@@ -165,13 +165,17 @@ def in_buckets(
         ValueError: a budget is below what the units cost at least.
     """
     base = sum((price.min(axis=0) for price in prices), start=np.zeros(len(budgets)))
-    if (budgets < base).any():
-        raise ValueError(f"budget: {budgets.tolist()} is below the least, {base.tolist()}")
-    bucket = np.maximum((budgets - base) / (BUCKETS if len(budgets) == 1 else BUCKETS_OF_TWO), 1.0)
+    for (resource, budget), least in zip(budgets.items(), base, strict=True):
+        if budget < least:
+            raise ValueError(
+                f"budget: {budget:.4g} of {resource} is below the least, {least:.4g}; allow more"
+            )
+    room = np.array([*budgets.values()]) - base
+    bucket = np.maximum(room / (BUCKETS if len(budgets) == 1 else BUCKETS_OF_TWO), 1.0)
     costs = [
         np.ceil((price - price.min(axis=0)) / bucket - 1e-9).astype(np.int64) for price in prices
     ]
-    return costs, np.floor((budgets - base) / bucket + 1e-9).astype(np.int64)
+    return costs, np.floor(room / bucket + 1e-9).astype(np.int64)
 
 
 def lattice(least: int, most: int, measured: Counts, stride: int) -> Counts:

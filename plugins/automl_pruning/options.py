@@ -78,6 +78,14 @@ class Options(BaseModel):
     )
 
     @model_validator(mode="after")
+    def check_coefficients(self) -> "Options":
+        """Refuse a coefficient of a block that there is not."""
+        known = {f"b{number}" for number in range(1, self.blocks + 1)}
+        if lost := sorted(self.coefficients.keys() - known):
+            raise ValueError(f"no block {lost[0]!r}: blocks is {self.blocks}; b1 is the first")
+        return self
+
+    @model_validator(mode="after")
     def check_budgets(self) -> "Options":
         """Refuse three budgets at once: the knapsack takes two."""
         if self.macs is not None and self.latency is not None:

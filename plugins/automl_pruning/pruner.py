@@ -96,8 +96,8 @@ class Pruner:
     def factors(self) -> NDArray[np.float64]:
         """Return the factor (L,) of each unit's distortion: units are cut into blocks in order."""
         logs = np.zeros(len(self.units))
-        count = max(self.options.blocks, len(self.options.coefficients))
-        for index, run in enumerate(np.array_split(np.arange(len(self.units)), max(count, 1)), 1):
+        blocks = np.array_split(np.arange(len(self.units)), max(self.options.blocks, 1))
+        for index, run in enumerate(blocks, 1):
             logs[run] = self.options.coefficients.get(f"b{index}", 0.0)
         return np.exp(logs)
 

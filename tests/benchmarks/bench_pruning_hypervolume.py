@@ -67,7 +67,7 @@ def decoder(trial, pruner):
     factors = [trial.suggest_float(f"c{i}", -2, 2) for i in range(len(pruner.units))]
     layers = pruner.layers("mse")
     names = {f"b{i + 1}": factor for i, factor in enumerate(factors)}
-    options = pruner.options.model_copy(update={"coefficients": names})
+    options = pruner.options.model_copy(update={"coefficients": names, "blocks": len(names)})
     tilted = type(pruner)(
         options, pruner.units, pruner.scores, pruner.eye, pruner.most, pruner.curves
     )
