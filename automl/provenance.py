@@ -45,6 +45,7 @@ def provenance(here: Path) -> dict[str, str]:
         "host": host(),
         "platform": platform.platform(),
         "processor": platform.machine(),
+        "study folder": str(here),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

@@ -2,6 +2,7 @@
 
 import traceback
 
+from automl import stopping
 from automl.errors import AutomlError
 from automl.history import History
 from automl.planning import plan
@@ -11,7 +12,17 @@ from automl.studyfile import read
 
 
 def sections(history: History) -> list[tuple[str, Section | str]]:
-    """Return (plugin, section) pairs, with the text of the error where a plugin fails."""
+    """Return (plugin, section) pairs, with the text of the error where a plugin fails.
+
+    The core's own section, on early stopping, is the first.
+    """
+    own = stopping.section(history)
+    found: list[tuple[str, Section | str]] = [("automl", own)] if own else []
+    return found + of_plugins(history)
+
+
+def of_plugins(history: History) -> list[tuple[str, Section | str]]:
+    """Load the study's plugins and ask them."""
     if not history.study.plugins:
         return []
     try:

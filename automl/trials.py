@@ -20,8 +20,9 @@ from automl.outcomes import from_json
 from automl.planning import Plan
 from automl.provenance import host
 from automl.record import Record, trial_folder
-from automl.rungs import Rungs
+from automl.rungs import Rungs, completed
 from automl.space import Value
+from automl.stopping import replay
 from automl.study import Retry
 
 LAST_LINES = 30  # of a log, shown when a study gives up
@@ -50,9 +51,8 @@ class Trials:
         self.failures = 0
         self.broken: AutomlError | None = None
         self.rungs = stopping(plan)
-        for trial in self.all.values():
-            for report in trial.reports:
-                self.goes_on(trial.number, report)
+        if isinstance(self.rungs, Rungs):
+            replay(self.rungs, self.all.values())
 
     def more(self) -> JobSpec:
         """Return the next attempt to run: one that was cut, else a new trial."""
@@ -248,7 +248,7 @@ def stopping(plan: Plan) -> Rungs | None:
         return cast(Rungs, build(made.class_path, made.init_args))
     grace = [float(found) for _, found in plan.plugins.call("grace", study=study)]
     return Rungs(
-        study.fidelity,
+        completed(study.fidelity, study.trainer),
         study.objectives,
         study.constraints,
         seed=study.search.seed,
