@@ -33,6 +33,9 @@ class Options(BaseModel):
     explore: float = Field(
         0.25, gt=0, le=1, description="length of the exploratory run as a fraction of training"
     )
+    explore_under: Literal["linear", "constant"] = Field(
+        "linear", description="schedule of the exploratory run"
+    )
     base: Literal["trial", "study"] = Field(
         "trial",
         description="whose exploratory run is refined: each trial's own, or one for the study",

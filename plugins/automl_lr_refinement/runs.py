@@ -98,7 +98,8 @@ def explore(
     with isolate_rng():
         torch.manual_seed(job.seed + FRESH)
         aside = beside(job, model=copy.deepcopy(job.model))
-        start = follow or [schedules.linear()]
+        flat = options.explore_under == "constant"
+        start = follow or [schedules.constant() if flat else schedules.linear()]
         return run(aside, options, f"explore-{number}", start, options.explore)
 
 

@@ -1,12 +1,13 @@
 """Compare schedules on small networks.
 
-Run it with `python tests/benchmarks/bench_lr_refinement_deep.py --problems digits`.
+Run it with `python tests/benchmarks/bench_lr_refinement_deep.py --problems perceptron`.
 
-A byte-level transformer on the Python reference (AdamW), and a convolutional network on digits
-(SGD with momentum), with right labels and with a fifth of the training labels at random; the final
-validation loss. Schedules are refined from one run of a seed that is used for nothing else, under
-linear decay at the peak that was best for it. Each schedule has its own best peak by the mean loss
-of seeds 0 and 1, and is judged at that peak on fresh seeds, paired with linear decay.
+A byte-level transformer on the Python reference (AdamW), and a convolutional network and a
+perceptron on digits (SGD with momentum), with right labels and with a fifth of the training labels
+at random; the final validation loss. Schedules are refined from one run of a seed that is used for
+nothing else, under linear decay at the peak that was best for it. Each schedule has its own best
+peak by the mean loss of seeds 0 and 1, and is judged at that peak on fresh seeds, paired with
+linear decay.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from automl.zoo import ConvNet, Digits, Text, TinyGPT
+from automl.zoo import MLP, ConvNet, Digits, Text, TinyGPT
 from automl_lr_refinement import logger, refine, schedules, verdict
 
 CHOOSING, FRESH, EXPLORING = range(2), range(10, 15), 99
@@ -78,8 +79,8 @@ def transformer():
     return Problem(rows[:, :-1], rows[:, 1:], validation, model, optimizer, peaks, 400, 16)
 
 
-def digits(wrong=0.0):
-    """A convolutional network on digits, a fraction of whose training labels is drawn at random."""
+def digits(model, wrong=0.0):
+    """A network on digits, a fraction of whose training labels is drawn at random."""
     data = Digits()
     data.setup()
     train, val = data.splits["train"], data.splits["val"]
@@ -93,15 +94,17 @@ def digits(wrong=0.0):
     def optimizer(model):
         return torch.optim.SGD(model.parameters(), momentum=0.9, weight_decay=5e-4, lr=0.1)
 
-    peaks = (2**-5, 2**-4, 2**-3, 2**-2, 2**-1)
+    peaks = (2**-5, 2**-4, 2**-3, 2**-2)
     validation = (val.inputs, val.targets)
-    return Problem(train.inputs, targets, validation, ConvNet, optimizer, peaks, 400, 32)
+    return Problem(train.inputs, targets, validation, model, optimizer, peaks, 400, 32)
 
 
 PROBLEMS = {
     "transformer": transformer,
-    "digits": digits,
-    "digits, wrong labels": lambda: digits(0.2),
+    "perceptron": lambda: digits(MLP),
+    "perceptron, wrong labels": lambda: digits(MLP, 0.2),
+    "convolutions": lambda: digits(ConvNet),
+    "convolutions, wrong labels": lambda: digits(ConvNet, 0.2),
 }
 
 

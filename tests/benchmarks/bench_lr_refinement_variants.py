@@ -11,6 +11,7 @@ Judged on seeds 20-29, paired with linear decay.
 import argparse
 import itertools
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +20,54 @@ from bench_lr_refinement_convex import FAMILY, PEAKS, length, problems, train
 
 from automl_lr_refinement import refine, schedules, verdict
 
-EXPLORING, CHOOSING, FRESH = (98,), range(5), range(20, 30)
+
+@dataclass(frozen=True)
+class Plan:
+    """Seeds that explore, choose the peak and judge; the peaks to try; which ways."""
+
+    exploring: int = 98
+    choosing: range = range(5)
+    fresh: range = range(20, 30)
+    octaves: tuple[float, ...] = (-1, 0, 1)
+    only: tuple[str, ...] = ()
 
 
-def logs(problem, optimizer):
+VERIFY = Plan(
+    exploring=97,
+    choosing=range(10),
+    fresh=range(30, 50),
+    octaves=(-1, -0.5, 0, 0.5, 1),
+    only=(
+        "linear",
+        "linear, 100%, strength 1.0, median, tau 0.1",
+        "linear, 25%, strength 1.0, median, tau 0.1",
+        "linear, 100%, strength 0.5, median, tau 0.1",
+        "constant, 100%, strength 1.0, median, tau 0.1",
+        "constant, 100%, strength 0.5, median, tau 0.1",
+        "constant, 25%, strength 0.5, median, tau 0.1",
+        "constant, 25%, strength 0.25, median, tau 0.1",
+    ),
+)
+
+
+def logs(problem, optimizer, seed):
     """Norms of the exploratory seed by the schedule and the fraction of training."""
     kind, steps = FAMILY[optimizer][0], length(problem)
     for fraction, base in itertools.product((1.0, 0.25), ("linear", "constant")):
         short = round(fraction * steps)
         line = schedules.linear() if base == "linear" else schedules.constant()
         rates = np.outer(line.multipliers(short), PEAKS[optimizer])
-        runs = train(problem, optimizer, rates, EXPLORING)
+        runs = train(problem, optimizer, rates, (seed,))
         yield f"{base}, {fraction:.0%}", runs.norms[kind][:, 0, runs.loss[0].argmin()]
 
 
-def shapes(problem, optimizer):
+def shapes(problem, optimizer, plan):
     """Every way of refining, by name; the first is linear decay."""
     steps, exponent = length(problem), FAMILY[optimizer][1]
     found = {"linear": schedules.linear().multipliers(steps)}
     ways = itertools.product((1.0, 0.5, 0.25), ("median", "mean"), (0.1, 0.3))
     for (name, norms), (strength, kind, tau) in itertools.product(
-        logs(problem, optimizer), tuple(ways)
+        logs(problem, optimizer, plan.exploring), tuple(ways)
     ):
         recipe = refine.Recipe(exponent, tau, kind, strength, guard=4.0, fallback=True)
         result = refine.refine(norms, recipe).multipliers
@@ -47,7 +75,7 @@ def shapes(problem, optimizer):
         found[f"{name}, strength {strength}, {kind}, tau {tau}"] = values
         if (strength, kind) == (1.0, "median"):
             found[f"{name}, warm-up only, tau {tau}"] = warm_up_of(values)
-    return found
+    return {name: found[name] for name in plan.only or found}
 
 
 def warm_up_of(values):
@@ -57,16 +85,16 @@ def warm_up_of(values):
     return np.where(t < peak, values, (values.size - t) / (values.size - peak))
 
 
-def compare(problem, optimizer):
+def compare(problem, optimizer, plan):
     """Gain over linear decay with its standard error, and the loss, by name."""
-    found, peaks = shapes(problem, optimizer), PEAKS[optimizer]
+    found, peaks = shapes(problem, optimizer, plan), PEAKS[optimizer]
     columns = np.stack(list(found.values()), axis=1)
-    line = train(problem, optimizer, np.outer(found["linear"], peaks), CHOOSING)
-    middle = line.loss.mean(0).argmin()
-    near = peaks[max(0, middle - 1) : middle + 2]
+    line = train(problem, optimizer, np.outer(found["linear"], peaks), plan.choosing)
+    near = peaks[line.loss.mean(0).argmin()] * 2.0 ** np.asarray(plan.octaves)
     every = (columns[:, :, None] * near).reshape(len(columns), -1)
-    sweep = train(problem, optimizer, every, CHOOSING).loss.mean(0).reshape(len(found), -1)
-    end = train(problem, optimizer, columns * near[sweep.argmin(1)], FRESH).loss
+    sweep = train(problem, optimizer, every, plan.choosing).loss.mean(0)
+    best = sweep.reshape(len(found), -1).argmin(1)
+    end = train(problem, optimizer, columns * near[best], plan.fresh).loss
     gains = (verdict.paired(end[:, i], end[:, 0], -1.0) for i in range(len(found)))
     return {
         name: (*gain, float(end[:, i].mean()))
@@ -97,13 +125,16 @@ def table(results):
 def main():
     """Run every problem and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verify", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     chosen = {name: problem for name, problem in problems().items() if name != "wine"}
     results = {}
     for optimizer, (name, problem) in itertools.product(PEAKS, chosen.items()):
-        results[f"{optimizer}, {name}"] = compare(problem, optimizer)
+        results[f"{optimizer}, {name}"] = compare(
+            problem, optimizer, VERIFY if given.verify else Plan()
+        )
         if given.out:
             given.out.write_text(json.dumps(results))
     print(table(results))

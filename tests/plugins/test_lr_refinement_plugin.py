@@ -110,6 +110,13 @@ def test_a_second_round_refines_a_run_under_the_first(tmp_path):
     assert not np.allclose(second.lr[:, 0], 0.1 * (1 - np.arange(10) / 10))
 
 
+@pytest.mark.parametrize(("under", "last"), [("linear", 0.01), ("constant", 0.1)])
+def test_the_exploration_follows_the_schedule_of_the_options(tmp_path, under, last):
+    trial(tmp_path, shape="refined", explore_under=under)
+    (log,) = norms.load(tmp_path / "0" / "lr_refinement" / "explore-1.npz")
+    assert log.lr[-1, 0] == pytest.approx(last)
+
+
 def test_a_study_can_explore_once_for_all_trials(tmp_path):
     (tmp_path / "shared").mkdir()
     trial(tmp_path, kind="prepare", base="study", shape="refined")
