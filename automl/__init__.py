@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from automl.errors import Problem as Problem
     from automl.errors import StorageError as StorageError
     from automl.errors import StudyError as StudyError
+    from automl.export import load as load
     from automl.history import Failure as Failure
     from automl.history import History as History
     from automl.history import Point as Point
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "errors": ("AutomlError", "PluginError", "Problem", "StorageError", "StudyError"),
+    "export": ("load",),
     "history": ("Failure", "History", "Point", "Report", "Trial"),
     "hooks": ("API", "hookimpl"),
     "job": ("Job",),

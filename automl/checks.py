@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from automl.forbid import Forbid
 from automl.marks import Trail
 from automl.scalars import short
-from automl.space import Choice, Fixed, Parameter, shown
+from automl.space import Choice, Parameter, shown
 from automl.study import Study
 from automl.suggest import did_you_mean, did_you_mean_or_known
 
@@ -77,9 +77,9 @@ def paths(known: Known) -> Found:
             yield ("space", name), f"{short(name)} is not a path such as '{root}.width'"
         elif root == "data" and known.study.data is None:
             yield ("space", name), f"{short(name)} reaches nothing: the study has no data"
-    fixed = all(isinstance(one, Fixed) for one in known.parameters.values())
-    if fixed and not known.study.plugins:
-        yield ("space",), "nothing to search: give a parameter that is not fixed, or a plugin"
+    if not known.parameters and not known.study.plugins:
+        # parameters that are all fixed are right: the same point with one seed after another
+        yield ("space",), "nothing to search: give a parameter, or a plugin that proposes some"
 
 
 def conditions(known: Known) -> Found:

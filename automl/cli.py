@@ -23,6 +23,10 @@ SET: Arguments = [
 ]
 FILE: Arguments = [(("study",), {"help": STUDY}), *SET]
 PAST: Arguments = [(("study",), {"help": RAN})]
+POINT: tuple[tuple[str, ...], dict[str, object]] = (
+    ("--point",),
+    {"required": True, "help": "its label in the report, such as 12 or 12/density=0.1"},
+)
 
 COMMANDS: dict[str, tuple[str, Arguments]] = {
     "run": (
@@ -59,6 +63,29 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
             (("trial",), {"type": int, "help": "number of the trial"}),
             (("-f", "--follow"), {"action": "store_true", "help": "go on while it runs"}),
         ],
+    ),
+    "serve": (
+        "show the report of a study in a browser while it runs",
+        [
+            *PAST,
+            (("--host",), {"default": "127.0.0.1", "help": "address to serve on"}),
+            (("--port",), {"type": int, "default": 0, "help": "port; any free one by default"}),
+        ],
+    ),
+    "compare": (
+        "compare studies by one reference",
+        [
+            (("studies",), {"nargs": "+", "metavar": "study", "help": RAN}),
+            (("-o", "--output"), {"help": "HTML file to write"}),
+        ],
+    ),
+    "export": (
+        "write a point's weights, settings and metrics into a folder",
+        [*PAST, POINT, (("-o", "--output"), {"help": "folder to write"})],
+    ),
+    "retrain": (
+        "train a point again with other seeds",
+        [*PAST, POINT, (("--seeds",), {"type": int, "default": 3, "help": "how many seeds"})],
     ),
     "plugins": (
         "list the plugins that are installed",

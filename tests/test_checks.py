@@ -46,7 +46,6 @@ from study_texts import FULL, SMALL, only, problems_of
             "{int: [0, 1], when: {model.lr: 1}}",
             "4:33: conditions go in a circle: model.lr -> model.lr",
         ),
-        ("{fixed: 1}", "4:1: nothing to search"),
     ],
 )
 def test_a_slip_in_the_space_is_one_problem(tmp_path, spec, head):

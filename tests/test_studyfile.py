@@ -141,7 +141,7 @@ def test_a_missing_key_is_named_with_what_it_is_for(tmp_path):
         "study.yaml:2:1: missing key 'model': the LightningModule",
         "study.yaml:2:1: missing key 'objectives': metrics to optimize",
         "study.yaml:2:1: missing key 'budget': when to stop",
-        "study.yaml:2:1: nothing to search: give a parameter that is not fixed, or a plugin",
+        "study.yaml:2:1: nothing to search: give a parameter, or a plugin that proposes some",
     ]
 
 

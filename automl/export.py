@@ -1,0 +1,134 @@
+"""Take a point out of a study: its weights, its settings and its metrics, ready to use."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automl.errors import AutomlError
+from automl.files import write_json, write_text
+from automl.history import History, Point, Trial
+from automl.settings import settle
+from automl.space import Space, Value
+from automl.spec import spec_of
+from automl.study import Budget, Search, Study
+from automl.studyfile import dump
+from automl.suggest import did_you_mean_or_known
+
+MODEL = "model.json"
+POINT = "point.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A point of a study with the trial that gave it."""
+
+    label: str
+    trial: Trial
+    metrics: dict[str, float]
+    params: dict[str, Value]
+    artifact: Path | None
+
+
+def choose(history: History, label: str) -> Chosen:
+    """Find a point by its label: `12`, or `12/name` for a further point of trial 12.
+
+    Raises:
+        AutomlError: there is no such point.
+    """
+    labels: dict[str, tuple[Trial, Point]] = {}
+    for trial in history.finished():
+        labels[str(trial.number)] = trial, Point(trial.metrics, {}, trial.artifact)
+        labels |= {f"{trial.number}/{point.name}": (trial, point) for point in trial.points}
+    if label not in labels:
+        near = did_you_mean_or_known(label, labels)
+        raise AutomlError(f"--point {label!r}: no such point{near}")
+    trial, point = labels[label]
+    path = trial.folder / point.artifact if point.artifact else None
+    params = {**trial.params, **point.params}
+    return Chosen(label, trial, dict(point.metrics), params, path)
+
+
+def export(history: History, label: str, target: Path) -> Path:
+    """Write a point's folder: weights, `model.json`, `point.json` and a study that retrains it.
+
+    Raises:
+        AutomlError: no such point, its weights are gone, or the folder is not empty.
+    """
+    chosen = choose(history, label)
+    if target.exists() and any(target.iterdir()):
+        raise AutomlError(f"{target} is not empty; give another folder with -o")
+    if chosen.artifact is not None and not chosen.artifact.exists():
+        kept = history.study.checkpoints.keep
+        raise AutomlError(
+            f"the weights of point {label} are gone (checkpoints.keep is {kept}); "
+            f"automl retrain {history.study.name} --point {label} makes them again"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    if chosen.artifact is not None and chosen.artifact.is_dir():
+        shutil.copytree(chosen.artifact, target / chosen.artifact.name)
+    elif chosen.artifact is not None:
+        shutil.copy2(chosen.artifact, target / chosen.artifact.name)
+    study = history.study
+    weights = chosen.artifact.name if chosen.artifact else None
+    init_args = dict(settle(study, chosen.trial.params).model)
+    write_json(
+        target / MODEL,
+        {"class_path": study.model.class_path, "init_args": init_args, "weights": weights},
+    )
+    known = {"study": study.name, "point": label, "seed": chosen.trial.seed}
+    record = known | {"params": chosen.params, "metrics": chosen.metrics}
+    write_json(target / POINT, record | {"provenance": dict(history.provenance)})
+    write_text(target / "study.yaml", dump(retraining(history, chosen, 1)))
+    return target
+
+
+def retraining(history: History, chosen: Chosen, seeds: int) -> Study:
+    """Return the study that trains a point again, with as many seeds as asked for."""
+    name = re.sub(r"[^\w.-]", "-", f"{history.study.name}-point-{chosen.label}")[:64]
+    space = {
+        name: spec_of(fixed(history.space, name, value))
+        for name, value in chosen.params.items()
+        if name in history.space
+    }
+    return history.study.model_copy(
+        update={
+            "name": name,
+            "space": space,
+            "forbid": (),
+            "budget": Budget(trials=seeds),
+            "search": Search(sampler="random", seed=history.study.search.seed + 1),
+            "fidelity": None,
+        }
+    )
+
+
+def fixed(space: Space, name: str, value: Value) -> Any:
+    """Return a parameter that has one value, and the condition that it had."""
+    from automl.space import Fixed
+
+    return Fixed(value, space[name].when)
+
+
+def load(folder: str | Path) -> Any:
+    """Build the model of an exported point and load its weights.
+
+    Args:
+        folder: what `automl export` wrote; the model's class must be importable.
+
+    Returns:
+        The LightningModule, in evaluation mode.
+    """
+    import torch
+
+    from automl.instantiate import build
+
+    path = Path(folder)
+    made = json.loads((path / MODEL).read_text(encoding="utf-8"))
+    model = build(made["class_path"], made["init_args"])
+    if made["weights"]:
+        content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
+        model.load_state_dict(content.get("state_dict", content))
+    return model.eval()
