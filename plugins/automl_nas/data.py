@@ -97,12 +97,11 @@ def sets(data: Any) -> Iterator[tuple[str, Any]]:
     """Yield the data sets of a data module by name, as far as it has them."""
     yield "train", training_loader(data).dataset
     for name, stage in (("val", "validate"), ("test", "test")):
+        hook = f"{name}_dataloader"
+        if getattr(type(data), hook).__qualname__.startswith("DataHooks."):
+            continue  # Lightning's own default, which raises: there is no such set
         data.setup(stage)
-        try:
-            loader = getattr(data, f"{name}_dataloader")()
-        except Exception:  # noqa: S112 - Lightning's own default raises where there is no such set
-            continue
-        dataset = getattr(loader, "dataset", None)
+        dataset = getattr(getattr(data, hook)(), "dataset", None)
         if hasattr(dataset, "__len__"):
             yield name, dataset
 

@@ -10,6 +10,7 @@ from automl_nas.features import features
 from automl_nas.notes import Plan, Training, read_note, read_plan
 from automl_nas.options import NasOptions
 from automl_nas.ranking import expected_best, kendall_tau, ranking
+from automl_nas.region import Region
 from automl_nas.space import Architecture, Cell, Chain, Edge, Space, named
 from automl_nas.tree import Node, nodes
 
@@ -144,6 +145,14 @@ def supernets(space: Space, plan: Plan) -> Iterator[Text | Graph | Heatmap | Tab
     yield Text(
         f"{len(plan.supernets)} supernets, {failed} failed; {len(plan.pool)} architectures "
         "estimated in advance."
+    )
+    yield Table(
+        "Supernets",
+        ("supernet", "architectures", "least share of steps of an operation", "greatest"),
+        tuple(
+            (index, Region(alive).size, 1 / max(map(len, alive)), 1 / min(map(len, alive)))
+            for index, (alive, _) in enumerate(plan.supernets)
+        ),
     )
     rows = tuple((name, round(seconds, 1)) for name, seconds in plan.seconds.items())
     yield Table("Seconds of the preparation", ("step", "seconds"), rows)

@@ -122,6 +122,20 @@ def test_splits_part_the_space_between_supernets(criterion, tmp_path):
     assert list(Nas(NasOptions.model_validate(history.study.plugins["nas"])).report(history))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_tree_of_two_levels_hands_weights_down(restart, tmp_path):
+    options = {"criterion": "gradient_matching", "depth": 2, "warmup": 0.5, "restart": restart}
+    history = run(study(tmp_path, trials=1, **options))
+    plan = read_plan(history.folder / "shared")
+    assert len(plan.supernets) == len(leaves(plan.tree)) == 4
+    root = torch.load(history.folder / "shared" / "nas_level0" / "0.pt", weights_only=True)
+    child = torch.load(history.folder / "shared" / "nas_level1" / "0.pt", weights_only=True)
+    pairs = [(root["state"][name], child["state"][name]) for name in root["state"]]
+    norms = [(torch.norm(a - b) / torch.norm(a)).item() for a, b in pairs if a.ndim == 4]
+    assert max(norms) < 1  # the child went on from the root: other weights would be farther
+
+
 def test_a_users_own_model_is_its_own_supernet(tmp_path):
     space = {"kind": "own", "choices": {"stem": ["whole", "bare1", "bare3", "bare5"]}}
     options = {"space": space, "criterion": "one_shot", "evaluation": "estimate"}
