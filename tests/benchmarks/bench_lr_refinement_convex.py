@@ -220,16 +220,23 @@ def mark(row):
 
 def table(results):
     """Mean final losses in Markdown, with `+` and `-` where they differ from linear."""
-    names = list(next(iter(results.values())))
-    lines = [f"| optimizer, data | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for title, rows in results.items():
-        cells = [f"{rows[n]['loss']:.4g}{mark(rows[n])}" for n in names]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    counts = []
-    for name in names:
-        marks = [mark(rows[name]) for rows in results.values()]
-        counts.append(f"{marks.count(' +')} / {marks.count('')} / {marks.count(' -')}")
-    return "\n".join([*lines, f"| better / same / worse | {' | '.join(counts)} |"])
+    lines = []
+    for optimizer in PEAKS:
+        data = {n: rows for n, rows in results.items() if n.startswith(optimizer)}
+        if data:
+            titles = [name.removeprefix(f"{optimizer}, ") for name in data]
+            lines += [f"| {optimizer} | {' | '.join(titles)} | better / same / worse |"]
+            lines += ["|---" * (len(data) + 2) + "|"]
+            lines += [line(name, data) for name in next(iter(data.values()))] + [""]
+    return "\n".join(lines)
+
+
+def line(name, data):
+    """The row of one schedule: losses, and how often it is better, the same and worse."""
+    marks = [mark(rows[name]) for rows in data.values()]
+    cells = [f"{rows[name]['loss']:.5g}{mark(rows[name])}" for rows in data.values()]
+    counts = f"{marks.count(' +')} / {marks.count('')} / {marks.count(' -')}"
+    return f"| {name} | {' | '.join(cells)} | {counts} |"
 
 
 def main():
@@ -245,10 +252,10 @@ def main():
         for name in given.data:
             began = time.perf_counter()
             rows = results[f"{optimizer}, {name}"] = compare(problems()[name], optimizer)
-            line = rows["linear"]
+            control = rows["linear"]
             print(
                 f"{optimizer}, {name}: {time.perf_counter() - began:.0f} s, linear "
-                f"{line['accuracy']:.2f} ± {line['accuracy_se']:.2f} %",
+                f"{control['accuracy']:.2f} ± {control['accuracy_se']:.2f} %",
                 file=sys.stderr,
             )
             if given.out:
