@@ -191,8 +191,8 @@ def knee(values: ArrayLike, goals: Sequence[str]) -> int | None:
     is the point furthest from the line between the two ends of the front.
 
     Returns:
-        The index of the knee, the first one of equals; None without a point whose values are all
-        finite.
+        The index of the knee, the first one of equals. None without a point whose values are all
+        finite, and for a front that bends the other way, where an end would have the smallest sum.
     """
     table = costs(values, goals)
     chosen = np.flatnonzero(np.isfinite(table).all(axis=1))
@@ -202,7 +202,10 @@ def knee(values: ArrayLike, goals: Sequence[str]) -> int | None:
     front = table[chosen]
     low, extent = front.min(axis=0), np.ptp(front, axis=0)
     scaled = (front - low) / np.where(extent > 0, extent, 1.0)
-    return int(chosen[scaled.sum(axis=1).argmin()])
+    sums = scaled.sum(axis=1)
+    best = int(sums.argmin())
+    bent = sums[best] < 1 - 1e-9 or not (scaled[best] == 0).any()
+    return int(chosen[best]) if bent or len(front) == 1 else None
 
 
 def _corner(point: ArrayLike, goals: Sequence[str]) -> Floats:

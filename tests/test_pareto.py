@@ -139,6 +139,23 @@ def test_the_knee_of_a_bent_front_is_its_bend():
     assert pareto.knee(values, ("minimize",) * 2) == 1
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]],
+        [[0.0, 1.0], [0.8, 0.8], [1.0, 0.0]],
+        [[0.0, 1.0], [1.0, 0.0]],
+    ],
+)
+def test_a_front_that_is_straight_or_bends_away_has_no_knee(values):
+    assert pareto.knee(values, ("minimize",) * 2) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_single_point_is_its_own_knee(count):
+    assert pareto.knee([[1.0] * count], ("minimize",) * count) == 0
+
+
 def test_the_knee_with_two_goals_is_furthest_from_the_line_between_the_ends():
     draw = np.random.default_rng(3)
     angle = np.sort(draw.random(20)) * np.pi / 2

@@ -74,16 +74,19 @@ function graphFigure(width, part) {
   for (let round = 0; round < n; round++) for (const [a, b] of part.edges) if (depth[b] < depth[a] + 1 && depth[a] + 1 < n) depth[b] = depth[a] + 1;
   const layers = Math.max(0, ...depth) + 1, members = Array.from({ length: layers }, (_, d) => depth.map((v, k) => [v, k]).filter(([v]) => v === d).map(([, k]) => k));
   const height = Math.max(160, 62 * Math.max(1, ...members.map((m) => m.length))), root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": part.alt || part.title });
-  const spot = (k) => { const list = members[depth[k]]; return [60 + (layers > 1 ? (depth[k] * (width - 120)) / (layers - 1) : (width - 120) / 2), (height * (list.indexOf(k) + 0.5)) / list.length]; };
+  const half = (k) => 10 + cut(part.nodes[k], 16).length * 3.6, sizes = members.map((m) => 2 * Math.max(20, ...m.map(half)));
+  const gap = layers > 1 ? Math.max(4, (width - 12 - sizes.reduce((a, b) => a + b, 0)) / (layers - 1)) : 0;
+  const starts = sizes.map((_, d) => 6 + sizes.slice(0, d).reduce((a, b) => a + b, 0) + d * gap);
+  const spot = (k) => { const list = members[depth[k]]; return [layers > 1 ? starts[depth[k]] + sizes[depth[k]] / 2 : width / 2, (height * (list.indexOf(k) + 0.5)) / list.length]; };
   const pairs = new Map();
   for (const [a, b, label] of part.edges) {
-    const [x1, y1] = spot(a), [x2, y2] = spot(b), key = `${a} ${b}`, many = pairs.get(key) || 0;
+    const [xa, y1] = spot(a), [xb, y2] = spot(b), way = xb >= xa ? 1 : -1, x1 = xa + way * half(a), x2 = xb - way * (half(b) + 5), key = `${a} ${b}`, many = pairs.get(key) || 0;
     pairs.set(key, many + 1);
     const skip = depth[b] - depth[a] > 1 ? -26 * (depth[b] - depth[a] - 1) : 0, bend = skip - many * 22, mx = (x1 + x2) / 2, my = (y1 + y2) / 2 + bend;
-    root.append(svg("path", { class: "sline s0", d: `M${x1} ${y1}Q${mx} ${my + bend} ${x2} ${y2}`, opacity: 0.55 }), svg("text", { class: "tag", x: mx, y: my + 4 - 6, "text-anchor": "middle" }, cut(label, Math.max(6, Math.floor(width / layers / 8)))));
+    root.append(svg("path", { class: "sline s0", d: `M${x1} ${y1}Q${mx} ${my + bend} ${x2} ${y2}`, opacity: 0.6 }), svg("path", { class: "sfill s0", d: `M${x2 + way * 5} ${y2}l${-way * 8} -4v8z` }), svg("text", { class: "tag", x: mx, y: my + 4 - 6, "text-anchor": "middle" }, cut(label, Math.max(6, Math.floor(width / layers / 8)))));
   }
   part.nodes.forEach((name, k) => {
-    const [x, y] = spot(k), text = cut(name, 16), half = 10 + text.length * 3.6, box = svg("rect", { class: "axis", x: x - half, y: y - 13, width: 2 * half, height: 26, rx: 13 });
+    const [x, y] = spot(k), text = cut(name, 16), box = svg("rect", { class: "axis", x: x - half(k), y: y - 13, width: 2 * half(k), height: 26, rx: 13 });
     box.style.fill = "var(--panel)";
     root.append(box, svg("text", { class: "name", x, y: y + 4, "text-anchor": "middle" }, text));
   });

@@ -34,7 +34,7 @@ function curveView() {
   let which = DATA.curves[0], log = false;
   const again = figure(at("curves"), (width) => chart(width, {
     height: 300, alt: `Learning curves of ${which.metric}, ${which.curves.length} trials`,
-    x: { label: DATA.fidelity, values: which.curves.flatMap((c) => c.x) },
+    x: { label: DATA.fidelity, values: which.curves.flatMap((c) => c.x), whole: which.curves.every((c) => c.x.every(Number.isInteger)) },
     y: { label: which.metric, values: which.curves.flatMap((c) => c.y), log },
     draw(root, sx, sy) {
       const places = [];
