@@ -61,6 +61,11 @@ class Pruner:
     curves: Curves
     times: tuple[Curve, ...] = ()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model was looked at."""
+        return self.eye.outputs.device
+
     def layers(self, metric: Metric) -> Layers:
         """Return what the allocators decide on."""
         return Layers(self.units, self.scores, self.most, self.curves.get(metric, ()), self.times)
@@ -109,6 +114,7 @@ class Pruner:
 
     def prune(self, model: nn.Module, keep: Counts) -> Masks:
         """Prune a model in place, repair it if the options say so, and return the masks."""
+        model.to(self.device)  # Lightning leaves it on the CPU after each validation
         masks = make_masks(self.units, self.scores, keep)
         apply(model, masks)
         if self.options.repair and self.eye.dense is not None:
@@ -117,13 +123,14 @@ class Pruner:
 
     def additivity(self, model: nn.Module) -> Additivity:
         """Say how well the distortions of units add up; the model is left as it is."""
+        model.to(self.device)
         return additivity(model, self.layers(self.options.metric), self.eye, self.options.metric)
 
 
 def make_pruner(
     model: nn.Module, inputs: Inputs, options: Options, caches: Sequence[Path] = ()
 ) -> Pruner:
-    """Look at a model as it is now.
+    """Look at a model as it is now, on the device where it is.
 
     Args:
         model: trained; left bit by bit as it is.
@@ -146,6 +153,10 @@ def make_pruner(
         curves = cached(caches, f"curves-{name}", make)
     times: tuple[Curve, ...] = ()
     if options.latency is not None:
+        if device.type != "cpu":
+            raise ValueError(
+                f"latency: sparse kernels are timed on a CPU, the model is on {device}"
+            )
         table = partial(time_table, model, units, scores, inputs)
         times = cached(caches, f"times-{name}", lambda: {"latency": table()})["latency"]
     return Pruner(options, units, scores, eye, most, curves, times)

@@ -57,7 +57,7 @@ def prepare(job: Job, options: Options) -> None:
     searched = "repair" not in options.model_fields_set
     for repaired in (True, False) if searched else (options.repair,):
         how = options.model_copy(update={"repair": repaired})
-        make_pruner(job.model, inputs, how, [home])
+        make_pruner(job.model.to(job.device), inputs, how, [home])
     partial = home / f".{DENSE}.partial"
     torch.save(job.model.state_dict(), partial)
     partial.replace(home / DENSE)
@@ -91,7 +91,7 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     if options.granularity == "channels":
         channels(job, options, inputs)
         return
-    pruner = make_pruner(job.model, inputs, options, [home, job.shared / NAME])
+    pruner = make_pruner(job.model.to(job.device), inputs, options, [home, job.shared / NAME])
     density = pruner.feasible(options.density)
     record = Record(facts(pruner, job, density) | {"asked": options.density, "further": []})
     state = snapshot(job.model)
@@ -151,7 +151,8 @@ def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:
     masks: Masks = {}
     for number, target in enumerate(targets(density, options.rounds), 1):
         if number > 1:
-            pruner = make_pruner(job.model, pruner.eye.inputs, options, [job.folder / NAME])
+            model, home = job.model.to(job.device), job.folder / NAME
+            pruner = make_pruner(model, pruner.eye.inputs, options, [home])
         keep = pruner.keep(target)
         masks = pruner.prune(job.model, keep)
         row: dict[str, Any] = {"density": target, "keep": keep.tolist()}
