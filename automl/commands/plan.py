@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from automl.launch import ask, inspect, job, make_engine, opened
 from automl.planning import Plan, plan
 from automl.space import Parameter
 from automl.studyfile import StudyFile, dump, read
@@ -44,6 +43,8 @@ def words(one: Parameter) -> str:
 
 def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
     """Import the user's code, propose points, and run one batch of the default point."""
+    # a check of the file alone needs none of these
+    from automl.launch import ask, inspect, job, make_engine, opened
     from automl.optimizer import Optimizer
 
     with tempfile.TemporaryDirectory(prefix="automl-plan-") as name:
