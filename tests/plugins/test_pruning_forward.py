@@ -54,7 +54,7 @@ def test_batches_are_joined_and_cut():
 
 def test_a_language_model_is_measured_and_shared_out():
     torch.manual_seed(0)
-    model = TinyGPT(width=16, depth=1, heads=2)
+    model = TinyGPT(width=16, layers=1, heads=2, context=16)
     tokens = torch.randint(0, 200, (4, 16))
     units = find_units(model, tokens)
     scores = importances(model, units, "activation", tokens)
