@@ -67,8 +67,9 @@ def plan(file: StudyFile, defaults: Mapping[str, Value] | None = None) -> Plan:
     parameters = merged(study, proposed)
     if not parameters:
         refuse(file, [((), "nothing to search: give a space, or plugins that propose one")])
+    trees = settings_of(study, plugins)
     known = dict(defaults or {})
-    with_defaults = {name: start(study, name, one, known) for name, one in parameters.items()}
+    with_defaults = {name: start(trees, name, one, known) for name, one in parameters.items()}
     rules = tuple(Forbid(text) for text in study.forbid)
     refuse(file, list(rule_problems(rules, with_defaults)))
     try:
@@ -141,14 +142,21 @@ def merged(study: Study, proposed: Mapping[str, Parameter]) -> dict[str, Paramet
     return {name: one for name, one in both.items() if name not in gone}
 
 
-def start(study: Study, name: str, one: Parameter, known: Mapping[str, Value]) -> Parameter:
+def settings_of(study: Study, plugins: Plugins) -> dict[str, Mapping[str, Any]]:
+    """Return what the study sets, and every option of its plugins, by the heads of paths."""
+    settings = settle(study, {})
+    trees = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
+    return trees | {one.kind.name: one.options.model_dump() for one in plugins}
+
+
+def start(
+    trees: Mapping[str, Mapping[str, Any]], name: str, one: Parameter, known: Mapping[str, Value]
+) -> Parameter:
     """Give a parameter the default that the study, or the class itself, has for it."""
     if isinstance(one, Fixed) or one.default is not None:
         return one
-    settings = settle(study, {})
     head, *rest = name.split(".")
-    trees = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
-    value = read(trees.get(head, settings.plugins.get(head, {})), rest)
+    value = read(trees[head], rest)
     value = known.get(name) if value is None else value
     return replace(one, default=value) if value is not None and one.contains(value) else one
 
