@@ -8,65 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from automl.env import mask
 from automl.errors import StorageError
 from automl.events import Outcome, Reported
 from automl.history import Attempt, History, Report, Trial
+from automl.journal import Journal, ended, started
 from automl.outcomes import from_json, to_json
 from automl.space import Space, Value
-from automl.storage import open_engine
+from automl.storage import faults, open_engine
 from automl.study import Study
-
-VERSION = 1
-TABLES = sa.MetaData()
-STUDIES = sa.Table(
-    "automl_study",
-    TABLES,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String(64), unique=True, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("study", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("provenance", sa.Text, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
-)
-TRIALS = sa.Table(
-    "automl_trial",
-    TABLES,
-    sa.Column("study", sa.ForeignKey("automl_study.id"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("params", sa.Text, nullable=False),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("seed", sa.Integer, nullable=False),
-    sa.Column("optuna", sa.Integer),
-    sa.Column("attempt", sa.Integer, nullable=False, default=0),
-    sa.Column("told", sa.Boolean, nullable=False, default=False),
-    sa.Column("outcome", sa.Text),
-)
-ATTEMPTS = sa.Table(
-    "automl_attempt",
-    TABLES,
-    sa.Column("study", sa.ForeignKey("automl_study.id"), primary_key=True),
-    sa.Column("trial", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("started", sa.Float, nullable=False),
-    sa.Column("ended", sa.Float),
-    sa.Column("devices", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False, default=""),
-)
-REPORTS = sa.Table(
-    "automl_report",
-    TABLES,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("study", sa.ForeignKey("automl_study.id"), index=True),
-    sa.Column("trial", sa.Integer, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("step", sa.Float, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False),
-    sa.Column("metrics", sa.Text, nullable=False),
-)
+from automl.tables import ATTEMPTS, REPORTS, STUDIES, TABLES, TRIALS, VERSION
 
 
 class Record:
@@ -81,28 +31,20 @@ class Record:
         self.name = name
         self.folder = folder
         self.engine = open_engine(url)
-        with self.errors():
+        self.journal = Journal(folder)
+        with faults(url):
             TABLES.create_all(self.engine)
         self.id: int = -1
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn what the database says into one line without secrets."""
-        try:
-            yield
-        except sa.exc.SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StorageError(f"database {mask(self.url)}: {said}") from error
-
-    @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open a transaction."""
-        with self.errors(), self.engine.begin() as connection:
+        with faults(self.url), self.engine.begin() as connection:
             yield connection
 
     def rows(self, query: Any) -> Sequence[sa.Row[Any]]:
         """Read."""
-        with self.errors(), self.engine.connect() as connection:
+        with faults(self.url), self.engine.connect() as connection:
             return connection.execute(query).all()
 
     def find(self) -> sa.Row[Any] | None:
@@ -120,6 +62,13 @@ class Record:
 
     def create(self, study: str, fingerprint: str, provenance: Mapping[str, str]) -> None:
         """Add this study."""
+        self.journal.write(
+            study={"study": study, "fingerprint": fingerprint, "provenance": dict(provenance)}
+        )
+        self.add(study, fingerprint, provenance)
+
+    def add(self, study: str, fingerprint: str, provenance: Mapping[str, str]) -> None:
+        """Add this study to the database alone."""
         with self.write() as connection:
             made = connection.execute(
                 STUDIES.insert().values(
@@ -141,23 +90,37 @@ class Record:
     def start(self, trial: Trial, optuna: int | None) -> None:
         """Record that a trial is about to run: its last attempt is the one that starts."""
         attempt = trial.attempts[-1]
+        self.journal.write(start=started(trial))
         with self.write() as connection:
             if attempt.number == 0:
                 connection.execute(TRIALS.insert().values(**self._trial(trial, optuna)))
             else:
                 again = {"state": "running", "attempt": attempt.number, "outcome": None}
                 connection.execute(self._of(trial.number).values(**again))
-            connection.execute(
-                ATTEMPTS.insert().values(
-                    study=self.id,
-                    trial=trial.number,
-                    number=attempt.number,
-                    started=attempt.started,
-                    devices="[]",
-                    host=attempt.host,
-                    outcome="",
-                )
-            )
+            connection.execute(ATTEMPTS.insert().values(**self._begun(trial.number, attempt)))
+
+    def _begun(self, trial: int, attempt: Attempt) -> dict[str, Any]:
+        return {
+            "study": self.id,
+            "trial": trial,
+            "number": attempt.number,
+            "started": attempt.started,
+            "ended": attempt.ended,
+            "devices": "[]",
+            "host": attempt.host,
+            "outcome": attempt.outcome,
+        }
+
+    def restore(self, trials: Sequence[tuple[Trial, Outcome | None]]) -> None:
+        """Write whole trials into an empty record, all in one transaction; Optuna is told later."""
+        with self.write() as connection:
+            for trial, outcome in trials:
+                text = json.dumps(to_json(outcome)) if outcome else None
+                last = trial.attempts[-1].number
+                row = self._trial(trial, None) | {"outcome": text, "attempt": last}
+                connection.execute(TRIALS.insert().values(**row))
+                rows = [self._begun(trial.number, one) for one in trial.attempts]
+                connection.execute(ATTEMPTS.insert(), rows)
 
     def _trial(self, trial: Trial, optuna: int | None) -> dict[str, Any]:
         return {
@@ -191,7 +154,6 @@ class Record:
         """Add reports, all in one transaction."""
         rows = [
             {
-                "study": self.id,
                 "trial": one.spec.number,
                 "attempt": one.spec.attempt,
                 "step": one.step,
@@ -201,8 +163,13 @@ class Record:
             for one in reports
         ]
         if rows:
-            with self.write() as connection:
-                connection.execute(REPORTS.insert(), rows)
+            self.journal.write(reports=rows)
+            self.add_reports(rows)
+
+    def add_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add reports as rows of the database alone."""
+        with self.write() as connection:
+            connection.execute(REPORTS.insert(), [{**row, "study": self.id} for row in rows])
 
     def end(self, trial: Trial, outcome: Outcome, told: Sequence[int] = ()) -> None:
         """Record how the last attempt of a trial ended; this comes before Optuna is told.
@@ -210,6 +177,7 @@ class Record:
         `told` are earlier trials that Optuna has been told of since the last call.
         """
         attempt = trial.attempts[-1]
+        self.journal.write(end=ended(trial, outcome))
         text = json.dumps(to_json(outcome))
         with self.write() as connection:
             connection.execute(self._of(trial.number).values(state=trial.state, outcome=text))
@@ -219,6 +187,23 @@ class Record:
                 )
             )
             self._told(connection, told)
+
+    def keep(self, number: int, outcome: Outcome) -> None:
+        """Change what is recorded of how a trial ended."""
+        text = json.dumps(to_json(outcome))
+        with self.write() as connection:
+            connection.execute(self._of(number).values(outcome=text))
+
+    def outcome(self, number: int) -> Outcome | None:
+        """Read how a trial ended."""
+        where = (TRIALS.c.study == self.id, TRIALS.c.number == number)
+        found = self.rows(sa.select(TRIALS.c.outcome).where(*where))
+        return from_json(json.loads(found[0].outcome)) if found and found[0].outcome else None
+
+    def proposed(self, number: int, optuna: int) -> None:
+        """Record the number that Optuna gave to a trial."""
+        with self.write() as connection:
+            connection.execute(self._of(number).values(optuna=optuna))
 
     def told(self, numbers: Sequence[int]) -> None:
         """Record that Optuna has been told of trials; if this is lost, it is told once more."""
