@@ -64,11 +64,11 @@ def train_leaves(work: Work, tree: Node) -> list[tuple[Region, str]]:
 def estimated_pool(work: Work, supernets: Sequence[tuple[Region, str]]) -> tuple[Candidate, ...]:
     """Estimate all architectures of a small space, or a sample of a large one.
 
-    An architecture's estimate is the mean over the supernets that contain it: its home leaf of a
-    tree, all members of an ensemble.
+    An estimate is the mean over the supernets that contain an architecture, its home leaf of a tree
+    or all members of an ensemble, and over the architectures that compute the same.
     """
-    members = sampled(work)
-    found: dict[Architecture, list[float]] = {one: [] for one in members}
+    members, form = sampled(work), work.options.space.canonical
+    found: dict[str, list[float]] = {form(one): [] for one in members}
     tasks = [
         work.task(f"estimate{index}", region, start=file, architectures=tuple(some))
         for index, (region, file) in enumerate(supernets)
@@ -77,9 +77,9 @@ def estimated_pool(work: Work, supernets: Sequence[tuple[Region, str]]) -> tuple
     ]
     for task, results in zip(tasks, work.map(estimate_some, tasks, "estimates"), strict=True):
         for one, metrics in zip(task.architectures, results, strict=True):
-            found[one].append(supernet_value(metrics, work.aim.metric, work.aim.sign))
-    form = work.options.space.canonical
-    return tuple(Candidate(one, form(one), mean(values)) for one, values in found.items())
+            value = supernet_value(metrics, work.aim.metric, work.aim.sign)
+            found[form(one)].append(value)
+    return tuple(Candidate(one, form(one), mean(found[form(one)])) for one in members)
 
 
 def slices(members: list[Architecture]) -> list[list[Architecture]]:

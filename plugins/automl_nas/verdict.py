@@ -65,10 +65,8 @@ class Knowledge:
         return self.plan.sign * one.metrics[self.plan.metric]
 
     def supernet(self, form: str) -> float | None:
-        """Return the mean of the estimates of all architectures of one form in the pool."""
-        found = [one.supernet for one in self.plan.pool if one.form == form]
-        values = [value for value in found if value is not None]
-        return sum(values) / len(values) if values else None
+        """Return the estimate of a form, None if the pool has none."""
+        return next((one.supernet for one in self.plan.pool if one.form == form), None)
 
 
 def knowledge(job: Job, plan: Plan) -> Knowledge:

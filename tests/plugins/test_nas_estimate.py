@@ -196,6 +196,16 @@ def test_calibration_ranks_the_table(table, name, expected):
         assert np.mean(found) == pytest.approx(tau, abs=0.06)
 
 
+def test_a_regression_of_ranks_orders_the_table_better_than_one_of_values(table):
+    truth, _, plain, _ = table
+    seen = np.arange(0, len(truth), 16)
+    some = [np.random.default_rng(seed).choice(len(truth), 100, replace=False) for seed in range(6)]
+    by_rank = [fitted(plain[i], ranks(truth[i])).predict(plain[seen]) for i in some]
+    by_value = [fitted(plain[i], truth[i]).predict(plain[seen]) for i in some]
+    taus = [np.mean([kendall_tau(one, truth[seen]) for one in by]) for by in (by_rank, by_value)]
+    assert taus[0] > taus[1] + 0.1
+
+
 def test_promotion_in_rounds_finds_the_optimum_of_the_table_in_a_hundred_trainings(table):
     truth, estimates, plain, forms = table
     pool = Pool(plain, estimates["few_shot"], np.zeros((len(truth), 0)), forms)
