@@ -54,6 +54,11 @@ def measure(job: "Job") -> Mapping[str, float]:  # type: ignore[empty-body]
 
 
 @hookspec
+def preview(job: "Job") -> Iterable[Section]:  # type: ignore[empty-body]
+    """Show in `automl plan` what this plugin would do to the job, which is built, not trained."""
+
+
+@hookspec
 def grace(study: Study) -> float:  # type: ignore[empty-body]
     """Return the progress, in the study's unit, before which no trial may be stopped early.
 

@@ -239,8 +239,14 @@ def smoke(spec: JobSpec, line: Line) -> Outcome:
     job, loaded = make_job(spec, line)
     for _ in loaded.call("build", job=job):
         pass
+    previews = [
+        (one.kind.name, section)
+        for one, found in loaded.call("preview", job=job)
+        for section in found or ()
+    ]
     began = time.monotonic()
     job.fit(phase="smoke", fast_dev_run=True)
     step = time.monotonic() - began
     lost = missing(job, measure(replace(job), loaded) | {"train_seconds": step})
-    return Outcome("done", metrics=job.metrics, result={"seconds": step, "missing": lost})
+    result = {"seconds": step, "missing": lost, "previews": previews}
+    return Outcome("done", metrics=job.metrics, result=result)

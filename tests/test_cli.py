@@ -96,7 +96,10 @@ def test_a_bug_is_exit_code_3_with_a_traceback(here, capsys, monkeypatch):
 def test_plan_shows_the_space_the_first_points_and_one_step(here, capsys):
     text = STUDY.replace("toys.Blank", "toys.Line").replace("model.x", "model.lr")
     text = text.replace("plugins: {formula: {path: formula.py}}", "data: {class_path: toys.Pairs}")
-    text = text.replace("{near: {goal: minimize, ref: 1}, far: {goal: minimize, ref: 1}}", "{val_loss: {goal: minimize}}")
+    text = text.replace(
+        "{near: {goal: minimize, ref: 1}, far: {goal: minimize, ref: 1}}",
+        "{val_loss: {goal: minimize}}",
+    )
     (here / "study.yaml").write_text(text + "trainer: {max_epochs: 2}\n")
     assert code(["plan", "study.yaml", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
@@ -104,6 +107,17 @@ def test_plan_shows_the_space_the_first_points_and_one_step(here, capsys):
     assert planned["smoke_metrics"]["val_loss"] > 0
     assert planned["missing"] == ""
     assert not (here / "runs").exists()
+
+
+def test_plan_shows_what_plugins_would_do(here, capsys):
+    toys.beside(here, "Preview")
+    text = STUDY.replace("toys.Blank", "toys.Line").replace("model.x", "model.lr")
+    text = text.replace(
+        "plugins:", "data: {class_path: toys.Pairs}\ntrainer: {max_epochs: 1}\nplugins:"
+    )
+    (here / "study.yaml").write_text(text)
+    assert code(["plan", "study.yaml"]) == 0
+    assert "What would be done" in capsys.readouterr().out
 
 
 def test_plan_check_says_that_a_file_is_right(here, capsys):

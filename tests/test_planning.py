@@ -117,7 +117,7 @@ def test_a_default_outside_the_range_is_not_taken(tmp_path):
 
 
 def test_a_rule_about_an_unknown_parameter_is_refused(tmp_path):
-    with pytest.raises(StudyError, match="forbid: 'mine.rat' is not in the space"):
+    with pytest.raises(StudyError, match=r"forbid: 'mine.rat' is not in the space"):
         planned(tmp_path, forbid=("mine.rat > 1",))
 
 

@@ -174,3 +174,12 @@ def beside(folder, plugin="Formula", name="formula.py"):
 def paths(folder: Path):
     """Return every file below a folder."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+class Preview:
+    """Shows a table in the plan."""
+
+    @automl.hookimpl
+    def preview(self, job):
+        rows = ((type(job.model).__name__, 1),)
+        yield automl.Section("What would be done", (automl.Table("Units", ("unit", "n"), rows),))

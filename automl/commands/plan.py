@@ -2,6 +2,7 @@
 
 import tempfile
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from automl.planning import Plan, plan
+from automl.report.parts import drawn
+from automl.report.records import Part
+from automl.report.terminal import section
 from automl.space import Parameter
 from automl.studyfile import StudyFile, dump, read
 from automl.terminal import console, emit
@@ -23,7 +27,8 @@ def main(options: Namespace) -> None:
     if not options.check:
         facts |= tried(file, planned, options.proposals)
     if options.json:
-        emit(facts)
+        previews = [(name, asdict(one)) for name, one in facts.get("previews", ())]
+        emit(facts | {"previews": previews})
     elif not options.quiet:
         show(planned, facts, console())
 
@@ -61,6 +66,7 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
         "smoke_seconds": smoke.result["seconds"],
         "smoke_metrics": dict(smoke.metrics),
         "missing": smoke.result["missing"],
+        "previews": smoke.result["previews"],
         "resolved": dump(ready.resolved()),
     }
 
@@ -79,5 +85,8 @@ def show(planned: Plan, facts: dict[str, Any], out: Console) -> None:
         out.print(f"  {number}: {point}", markup=False)
     logged = ", ".join(facts["smoke_metrics"])
     out.print(f"\none batch took {facts['smoke_seconds']:.2f} s and logged: {logged}", markup=False)
+    for name, one in facts["previews"]:
+        for block in section(drawn(Part(name, one))):
+            out.print(block)
     if facts["missing"]:
         out.print(facts["missing"], markup=False, style="red")
