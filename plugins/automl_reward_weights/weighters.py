@@ -182,7 +182,8 @@ class Gradient:
             return now
         influence = signal.influence(self.unit)
         pull = self.sign * influence / max(float(np.abs(influence).max()), 1e-30)
-        before, held = (np.log(np.maximum(w, TINY)) for w in (now.values, signal.preference))
+        before = np.log(np.maximum(now.values, TINY))
+        held = np.log(np.maximum(signal.preference, max(self.floor, TINY)))
         moved = (1 - self.anchor) * before + self.anchor * held + self.rate * pull
         return replace(now, values=floored(softmax(moved), self.floor))
 
