@@ -138,11 +138,12 @@ def further_point(job: Job, pruner: Pruner, what: tuple[str, Any, float], masks:
         f"{NAME}.finetune_epochs": 0,
     }
     folder = Path("points") / name
-    save_model(job.model, job.folder / folder / "model.ckpt", init_args(job))
+    weights = folder / "model.ckpt"
+    save_model(job.model, job.folder / weights, init_args(job))
     settings = pruner.options.model_dump() | {"density": density, "allocator": allocator}
     settings |= {"rounds": 1, "finetune_epochs": 0}
     write_json(job.folder / folder / PLAN, plan_of(pruner.units, masks, settings))
-    return job.point(name, model=job.model, params=params, artifact=str(folder))
+    return job.point(name, model=job.model, params=params, artifact=str(weights))
 
 
 def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:

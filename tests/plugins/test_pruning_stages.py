@@ -101,7 +101,7 @@ def test_a_trial_yields_a_front_and_its_own_point_at_the_exact_density(tmp_path)
     for point in outcome.points:
         asked = point.params["pruning.density"]
         assert point.metrics["density"] == exact(asked)
-        assert density_of(tmp_path / "trial" / point.artifact / "model.ckpt") == exact(asked)
+        assert density_of(tmp_path / "trial" / point.artifact) == exact(asked)
         assert 0 < point.metrics["val_accuracy"] <= 1
 
 
