@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automl.env import mask
 from automl.errors import AutomlError, Problem, StorageError, StudyError
@@ -22,6 +22,9 @@ from automl.study import Study
 from automl.studyfile import StudyFile, dump
 from automl.suggest import did_you_mean_or_known
 from automl.zoo import HOME as ZOO
+
+if TYPE_CHECKING:
+    from automl.optimizer import Optimizer
 
 ENGINES = ("local", "inline")
 CHANGEABLE = "budget, search.enqueue, resources, engine, on_failure and checkpoints may change"
@@ -68,8 +71,29 @@ def searched(ready: Plan, engine: Engine, home: Path, watch: Any) -> History:
     else:
         same(json.loads(found.fingerprint), wanted, ready.study.name)
     optimizer = Optimizer(url, ready.study, ready.space)
+    if found is None and ready.study.search.warm_start:
+        warm(optimizer, ready)
     trials = Trials(ready, record, optimizer)
     return Search(trials, engine, watch or (lambda _: None)).run()
+
+
+def warm(optimizer: "Optimizer", ready: Plan) -> None:
+    """Teach the optimizer what earlier studies found.
+
+    Raises:
+        AutomlError: an earlier study has nothing that fits this one.
+    """
+    from automl.archive import open_study
+    from automl.teaching import teach
+    from automl.warmstart import lessons
+
+    for named in ready.study.search.warm_start:
+        history = open_study(named).history()
+        if not teach(optimizer, lessons(history, ready.study, ready.space)):
+            raise AutomlError(
+                f"search.warm_start: no point of {named!r} fits this study: parameters must lie "
+                "in this space, and it must have logged these objectives"
+            )
 
 
 def identity(ready: Plan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "automl").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
-OPTUNA = {"optimizer.py", "samplers.py"}
+OPTUNA = {"optimizer.py", "samplers.py", "teaching.py"}
 LIGHTNING = {"training.py", "callbacks.py", "preload.py"}
 TORCH = LIGHTNING | {"stages.py", "costs.py", "measuring.py", "child.py"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
@@ -69,7 +69,13 @@ def test_torch_is_known_where_trials_run_and_nowhere_else(path):
 def test_a_plugin_imports_no_other_plugin_and_nothing_that_drives(path):
     own = path.relative_to(ROOT / "plugins").parts[0]
     others = {name for name in heads(path) if name.startswith("automl_")} - {own}
-    driving = {"automl.search", "automl.trials", "automl.optimizer", "automl.launch", "automl.record"}
+    driving = {
+        "automl.search",
+        "automl.trials",
+        "automl.optimizer",
+        "automl.launch",
+        "automl.record",
+    }
     assert not others
     assert not driving & set(imports(path))
 
@@ -135,7 +141,9 @@ def test_help_loads_nothing_heavy():
 
 def test_checking_a_study_loads_neither_torch_nor_optuna(root):
     study = root / "studies" / "quickstart.yaml"
-    code = f"from automl.cli import code; assert code(['plan', {str(study)!r}, '--check', '-q']) == 0"
+    code = (
+        f"from automl.cli import code; assert code(['plan', {str(study)!r}, '--check', '-q']) == 0"
+    )
     assert not {"torch", "pytorch_lightning", "optuna", "pandas", "sklearn"} & loaded_by(code)
 
 
