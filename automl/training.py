@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from automl import costs
 from automl.callbacks import Reporter, Saver, Stopper, scalars
 from automl.checkpoints import Checkpoints
 from automl.errors import AutomlError
-from automl.files import write_with
+from automl.files import write_json, write_with
 from automl.instantiate import build
 from automl.job import Job
 from automl.plugins import Plugins
@@ -139,7 +140,10 @@ class Lightning:
         names = sorted(self.measured & set(among))
         if not names:
             return {}
-        return costs.measure_costs(model, example(model, job.data), names, job.device)
+        found = costs.measure(model, example(model, job.data), names, job.device)
+        if found.latency is not None:  # under which circumstances it was measured
+            write_json(job.folder / "latency.json", asdict(found.latency))
+        return dict(found.values)
 
     def results(self, folder: Path, count: int) -> list[Any]:
         """Read the results of a map."""

@@ -1,5 +1,6 @@
 """Training with Lightning: exact resumption, phases, and what a job is handed."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -59,7 +60,9 @@ def test_a_fit_that_was_stopped_and_goes_on_ends_bit_for_bit_like_the_uncut_one(
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for number in (1, 2, 3):
-        checkpoints.save(f"{number}.ckpt", lambda path, n=number: path.write_bytes(bytes([n]) * 100))
+        checkpoints.save(
+            f"{number}.ckpt", lambda path, n=number: path.write_bytes(bytes([n]) * 100)
+        )
     (tmp_path / "3.ckpt").write_bytes(b"damaged")
     again = Checkpoints(tmp_path)
     assert again.last() == tmp_path / "2.ckpt"
@@ -101,10 +104,21 @@ def test_training_without_an_end_is_refused(tmp_path):
 
 def test_what_the_engine_sets_is_not_the_studys_to_set(tmp_path):
     outcome = stages.run(spec(tmp_path, trainer={"max_epochs": 1, "devices": 4}), Heard())
-    assert outcome.message == "trainer: devices is set by the engine; say what a trial needs in resources"
+    assert (
+        outcome.message
+        == "trainer: devices is set by the engine; say what a trial needs in resources"
+    )
 
 
 def test_the_smoke_step_says_what_is_missing(tmp_path):
     outcome = stages.run(replace(spec(tmp_path), kind="smoke"), Heard())
     assert outcome.state == "done"
     assert outcome.result["missing"] == ""
+
+
+def test_a_latency_is_kept_with_the_circumstances_of_its_measurement(tmp_path):
+    objectives = toys.study(tmp_path, objectives={"latency_ms": {"goal": "minimize"}}).objectives
+    outcome = stages.run(spec(tmp_path, objectives=objectives), Heard())
+    kept = json.loads((tmp_path / "t" / "latency.json").read_text())
+    assert kept["median_ms"] == outcome.metrics["latency_ms"] > 0
+    assert {"iqr_ms", "batch", "device", "dtype", "threads"} <= kept.keys()
