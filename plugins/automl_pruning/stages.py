@@ -162,10 +162,10 @@ def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:
         if number == 1:
             tell(job, options, row["repaired"])
         if job.stopped:
-            return
+            break
         if options.finetune_epochs:
             row["finetuned"] = finetune(job, masks, number, options)
-    settings = options.model_dump() | {"density": density}
+    settings = options.model_dump() | {"density": target}
     write_json(job.folder / PLAN, plan_of(pruner.units, masks, settings))
 
 

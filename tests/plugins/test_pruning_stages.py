@@ -5,18 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import automl
 from automl.job import JobSpec
 from automl.stages import prepare, trial
+from automl.study import Fidelity
 from automl.zoo import ConvNet, Digits
 from automl_pruning import Pruning
 from automl_pruning.export import masks_of
-from automl_pruning.finetune import targets
+from automl_pruning.finetune import Rate, targets
 from automl_pruning.masks import apply, density, nonzero_masks
 from automl_pruning.options import Options, proposed
 from automl_pruning.report import sections
@@ -311,3 +316,67 @@ def test_a_coefficient_protects_the_units_of_its_block(tmp_path):
 
 def test_rounds_keep_equal_shares():
     assert targets(0.125, 3) == pytest.approx([0.5, 0.25, 0.125])
+
+
+class StopsAtOnce(Quiet):
+    def stopped(self):
+        return bool(self.reports)
+
+
+def test_a_hopeless_trial_is_reported_after_repair_and_stopped_before_finetuning(tmp_path):
+    line = StopsAtOnce()
+    given = spec(tmp_path, front=0, compare=False)
+    shared = given.shared / "pruning"
+    shared.mkdir(parents=True)
+    torch.save(ConvNet(width=4, depth=2).state_dict(), shared / "dense.pt")
+    staged = given.study.model_copy(update={"fidelity": Fidelity(min=2)})
+    trial(replace(given, study=staged), line)
+    assert [step for step, _ in line.reports] == [2]
+    assert "val_accuracy" in line.reports[0][1]
+    assert not (tmp_path / "trial" / "checkpoints").exists()
+
+
+class Half(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.rates = []
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.ones(4, 2)), batch_size=1)
+
+    def training_step(self, batch, batch_idx):
+        self.rates.append(self.optimizers().param_groups[0]["lr"])
+        return self.layer(batch[0]).sum()
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+
+def rates(tmp_path, epochs, module=None, **options):
+    module = module or Half()
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    run = pl.Trainer(
+        max_epochs=epochs,
+        callbacks=[Rate(0.25)],
+        accelerator="cpu",
+        enable_checkpointing=False,
+        default_root_dir=tmp_path,
+        **quiet,
+    )
+    run.fit(module, **options)
+    return run, module.rates
+
+
+def test_finetuning_follows_the_study_s_schedule_at_a_fraction_of_its_rates(tmp_path):
+    assert rates(tmp_path, 1)[1] == pytest.approx([0.25, 0.25 / 2, 0.25 / 3, 0.25 / 4])
+
+
+def test_rates_are_scaled_once_although_a_fit_is_cut(tmp_path):
+    whole = rates(tmp_path, 2)[1]
+    run, first = rates(tmp_path, 1)
+    run.save_checkpoint(tmp_path / "cut.ckpt")
+    last = {"ckpt_path": str(tmp_path / "cut.ckpt"), "weights_only": True}
+    assert first + rates(tmp_path, 2, **last)[1] == pytest.approx(whole)
