@@ -223,6 +223,24 @@ def test_the_deviation_between_seeds_is_pooled_over_settings():
     assert noise.pooled(groups, 2)[0] == pytest.approx(math.sqrt(np.mean(within)))
 
 
+def test_a_point_that_was_trained_again_has_its_noise_from_there():
+    history = histories.made()
+    point = histories.facts_of("made").front[0]
+    again = [
+        h.Trial(
+            n, "done", point.params, "random", 1000 + n, history.folder,
+            {"val_accuracy": 0.9 + n / 100, "parameters": 5000},
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    plan = histories.study(2, name="digits-front-point")
+    found = facts(history, again=[histories.history(plan, history.space, again)])
+    (repeat,) = found.noise.repeats
+    assert (repeat.labels, repeat.runs) == ((point.label,), 5)
+    assert repeat.means[0] == pytest.approx((point.values[0] + 3.66) / 5)
+    assert {label for label, _ in found.noise.chances} == {p.label for p in found.front}
+
+
 def test_a_point_far_ahead_is_surely_non_dominated_and_a_tie_is_not():
     space = Space({"x": Float(0, 1)})
     plan = histories.study(1, objectives={"val_accuracy": {"goal": "maximize", "ref": 0}})

@@ -27,6 +27,7 @@ def facts(
     history: History,
     sections: Sections = (),
     references: Sequence[float | None] = (),
+    again: Sequence[History] = (),
 ) -> Facts:
     """Compute what a report says.
 
@@ -34,6 +35,7 @@ def facts(
         history: the study and its trials.
         sections: what plugins add: their names, and a section or the error in its place.
         references: of the hypervolume, where they shall not be the study's own.
+        again: studies that trained points of this one again, for its noise.
     """
     goals = history.study.goals
     given = tuple(references) or tuple(o.ref for o in history.study.objectives.values())
@@ -73,7 +75,7 @@ def facts(
         gpu_hours=progress.spent_gpu_hours(history, history.trials),
         retries=sum(max(0, len(trial.attempts) - 1) for trial in history.trials),
         failures=timeline.failures(history),
-        noise=noise(history, rows),
+        noise=noise(history, rows, again),
         provenance=masked(history.provenance),
         resolved=resolved(history),
         sections=tuple(part(name, given) for name, given in sections),

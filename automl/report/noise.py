@@ -8,13 +8,14 @@ no other feasible setting dominates the point.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl import pareto
 from automl.history import History
-from automl.report.points import table
+from automl.report.points import points, table
 from automl.report.records import Noise, Point, Repeat
 from automl.space import option_text
 
@@ -23,14 +24,20 @@ NEAREST = 200  # settings that are drawn: the best ranks; others have no chance 
 ENOUGH = 3  # degrees of freedom below which a pooled deviation is a guess
 UNKNOWN = (
     "Not measured: no setting ran with more than one seed, and no metric <objective>_se tells a "
-    "standard error. Run points of the front again with other seeds to see which of them hold."
+    "standard error. `automl retrain` runs a point again with other seeds, to see whether it holds."
 )
 
 
-def noise(history: History, rows: Sequence[Point]) -> Noise:
-    """Measure the noise of a study, or say that nothing in it tells."""
+def noise(history: History, rows: Sequence[Point], again: Sequence[History] = ()) -> Noise:
+    """Measure the noise of a study, or say that nothing in it tells.
+
+    Args:
+        history: the study.
+        rows: its points.
+        again: studies that trained some of its points again with other seeds.
+    """
     feasible = [row for row in rows if row.feasible]
-    groups = settings(history, feasible)
+    groups = settings(history, feasible, again)
     repeated = [group for group in groups if len(group) > 1]
     told = any(f"{name}_se" in row.metrics for row in feasible for name in history.study.objectives)
     freedom = sum(len(group) - 1 for group in repeated)
@@ -51,13 +58,32 @@ def noise(history: History, rows: Sequence[Point]) -> Noise:
     return Noise(method, tuple(map(float, deviations)) if repeated else (), repeats, chances)
 
 
-def settings(history: History, rows: Sequence[Point]) -> list[list[Point]]:
-    """Group the points that have the same parameters but came from different seeds."""
-    seeds = {trial.number: trial.seed for trial in history.trials}
+def settings(
+    history: History, rows: Sequence[Point], again: Sequence[History] = ()
+) -> list[list[Point]]:
+    """Group the points that have the same name and parameters but came from different seeds.
+
+    Points of `again` join the settings of this study and make no others; their labels begin with
+    the name of their study, and they are on no front.
+    """
     groups: defaultdict[str, dict[int, Point]] = defaultdict(dict)
-    for row in rows:
-        groups[f"{row.name} {option_text(dict(row.params))}"].setdefault(seeds[row.trial], row)
+    for row, seed in zip(rows, _seeds(history, rows), strict=True):
+        groups[_key(row)].setdefault(seed, row)
+    for other in again:
+        found = [row for row in points(other) if row.feasible and _key(row) in groups]
+        for row, seed in zip(found, _seeds(other, found), strict=True):
+            label = f"{other.study.name}:{row.label}"
+            groups[_key(row)].setdefault(seed, replace(row, label=label, rank=None))
     return [list(group.values()) for group in groups.values()]
+
+
+def _key(row: Point) -> str:
+    return f"{row.name} {option_text(dict(row.params))}"
+
+
+def _seeds(history: History, rows: Sequence[Point]) -> list[int]:
+    seeds = {trial.number: trial.seed for trial in history.trials}
+    return [seeds[row.trial] for row in rows]
 
 
 def pooled(groups: Sequence[Sequence[Point]], objectives: int) -> NDArray[np.float64]:
@@ -85,7 +111,8 @@ def standard_errors(
 
 def _repeat(group: Sequence[Point], error: NDArray[np.float64]) -> Repeat:
     means = table(list(group), len(error)).mean(axis=0)
-    return Repeat(tuple(p.label for p in group), tuple(map(float, means)), tuple(map(float, error)))
+    labels = tuple(point.label for point in group if point.rank is not None)
+    return Repeat(labels, len(group), tuple(map(float, means)), tuple(map(float, error)))
 
 
 def chance_of_front(

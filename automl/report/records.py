@@ -188,9 +188,13 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One setting that ran with several seeds: mean and standard error of each objective."""
+    """One setting that ran with several seeds: mean and standard error of each objective.
+
+    `labels` are its points in this study; `runs` counts those in studies that retrained it too.
+    """
 
     labels: tuple[str, ...]
+    runs: int
     means: tuple[float, ...]
     errors: tuple[float, ...]
 

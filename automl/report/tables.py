@@ -116,7 +116,7 @@ def _blocks(facts: Facts) -> Iterable[str]:
         table = grid(("parameter", "share", "standard error"), shares) if shares else ""
         yield f"**{escaped(item.objective)}**: {item.note}" + ("\n\n" + table if table else "")
     yield "## Trust"
-    yield facts.noise.method
+    yield escaped(facts.noise.method)
     failures = [(f.kind, len(f.trials), clean(f.message)) for f in facts.failures]
     yield grid(("failure", "trials", "last message"), failures) if failures else "No trial failed."
     for section in map(drawn, facts.sections):
