@@ -1,5 +1,6 @@
 """Finetune between rounds of pruning: the study's own training, with a smaller learning rate."""
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,8 +9,14 @@ PEAKS = ("lr", "initial_lr", "max_lr", "min_lr")  # what schedulers keep in an o
 
 
 def targets(density: float, rounds: int) -> list[float]:
-    """Return the density after each round: every round keeps the same share of what is left."""
-    return [density ** (number / rounds) for number in range(1, rounds + 1)]
+    """Return the density after each round: every round keeps the same share of what is left.
+
+    Args:
+        density: after the last round.
+        rounds: how many; 0 for as many as it takes for none to remove more than half.
+    """
+    count = rounds or max(1, math.ceil(math.log2(1 / density) - 1e-9))
+    return [density ** (number / count) for number in range(1, count + 1)]
 
 
 class Rate(pl.Callback):

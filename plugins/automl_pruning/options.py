@@ -35,7 +35,13 @@ class Options(BaseModel):
     repair: bool = Field(
         True, description="bring statistics back before distortion is measured and after pruning"
     )
-    rounds: int = Field(1, ge=1, le=30, description="rounds of pruning, repair and finetuning")
+    rounds: int = Field(
+        1,
+        ge=0,
+        le=30,
+        description="rounds of pruning, repair and finetuning; 0: as many as it takes for none to "
+        "remove more than half of what is left",
+    )
     finetune_epochs: int = Field(1, ge=0, description="epochs after each round; 0: no finetuning")
     finetune_rate: float = Field(
         0.3, gt=0, description="learning rate of finetuning, as a fraction of the training's"
@@ -104,7 +110,7 @@ def proposed(options: Options) -> dict[str, Parameter]:
         "allocator": Choice(ALLOCATORS, default=options.allocator),
         "metric": Choice(METRICS, default=options.metric),
         "repair": Choice((True, False), default=options.repair),
-        "rounds": Int(1, 3, default=min(options.rounds, 3)),
+        "rounds": Int(1, 3, default=min(max(options.rounds, 1), 3)),
         "finetune_epochs": Int(0, 2, default=min(options.finetune_epochs, 2)),
         "finetune_rate": Float(0.03, 1.0, log=True, default=0.3),
     }

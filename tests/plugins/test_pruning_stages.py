@@ -318,6 +318,12 @@ def test_rounds_keep_equal_shares():
     assert targets(0.125, 3) == pytest.approx([0.5, 0.25, 0.125])
 
 
+def test_no_rounds_given_means_that_none_removes_more_than_half():
+    assert targets(0.125, 0) == pytest.approx([0.5, 0.25, 0.125])
+    assert targets(0.12, 0)[0] > 0.5
+    assert targets(1.0, 0) == [1.0]
+
+
 class StopsAtOnce(Quiet):
     def stopped(self):
         return bool(self.reports)
