@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 DONE, USER, BUG, INTERRUPTED = 0, 2, 3, 130
+STAGES = ("build", "train", "refine")
 STUDY = "a study file"
 RAN = "a study that has run: its name, folder or file"
 
@@ -90,6 +91,16 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     "plugins": (
         "list the plugins that are installed",
         [(("-v", "--verbose"), {"action": "store_true", "help": "load them and show their hooks"})],
+    ),
+    "plugin": (
+        "begin a plugin of your own, or check one",
+        [
+            (("act",), {"choices": ["new", "check"], "help": "what to do"}),
+            (("name",), {"help": "the plugin's name in a study"}),
+            (("study",), {"nargs": "?", "default": "study.yaml", "help": "check: a small study"}),
+            (("--stage",), {"choices": STAGES, "default": "refine", "help": "new: where it acts"}),
+            (("-o", "--output"), {"help": "new: folder to make the package in"}),
+        ],
     ),
     "schema": ("print the JSON Schema of study files, plugins' options included", []),
     "doctor": ("check Python, torch, devices, storage and plugins", []),

@@ -1,0 +1,57 @@
+"""A new plugin's package: installs, runs on a CPU in seconds, and is tested from its first minute."""
+
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from automl.errors import AutomlError
+from automl.files import write_text
+
+STAGES = ("build", "train", "refine")
+FILES = {
+    "pyproject.toml": "pyproject.toml.txt",
+    "README.md": "README.md",
+    "study.yaml": "study.yaml",
+    "tests/test_contract.py": "test_contract.py.txt",
+    ".github/workflows/test.yml": "test.yml",
+    "LICENSE": "LICENSE",
+}
+
+
+def write(name: str, stage: str, parent: Path) -> Path:
+    """Write the package of a new plugin and return its folder.
+
+    Args:
+        name: what studies will call the plugin; becomes `automl_<name>`.
+        stage: `build`, `train` or `refine`: where it takes part.
+        parent: where the folder `automl-<name>` is made.
+
+    Raises:
+        AutomlError: the name is no identifier, or the folder is there already.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
+        raise AutomlError(f"plugin new: {name!r} must be lower case letters, digits and _")
+    folder = parent / f"automl-{name.replace('_', '-')}"
+    if folder.exists():
+        raise AutomlError(f"plugin new: {folder} is there already; give another name or -o")
+    words = {
+        "name": name,
+        "package": f"automl_{name}",
+        "project": folder.name,
+        "title": "".join(part.title() for part in name.split("_")),
+    }
+    for target, template in FILES.items():
+        write_text(folder / target, filled(template, words))
+    package = folder / f"automl_{name}"
+    write_text(package / "__init__.py", filled(f"{stage}.py.txt", words))
+    if stage == "build":
+        write_text(package / "callback.py", filled("callback.py.txt", words))
+    return folder
+
+
+def filled(template: str, words: dict[str, str]) -> str:
+    """Return a template with the plugin's names in it."""
+    text = (files("automl.scaffold") / "template" / template).read_text(encoding="utf-8")
+    return Template(text).substitute(words)
