@@ -79,7 +79,8 @@ def test_a_check_that_fails_says_what_is_wrong(tmp_path, capsys):
     )
     (tmp_path / "study.yaml").write_text(
         "name: bad\nmodel: {class_path: toys.Blank}\nplugins: {bad: {path: bad.py}}\n"
-        "objectives: {x: {goal: minimize}}\nspace: {model.x: {float: [0, 1]}}\nbudget: {trials: 1}\n"
+        "objectives: {x: {goal: minimize}}\nspace: {model.x: {float: [0, 1]}}\n"
+        "budget: {trials: 1}\n"
     )
     subject = Subject("bad", tmp_path / "study.yaml")
     with pytest.raises(AssertionError, match='give the model extra="forbid"'):

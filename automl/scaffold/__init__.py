@@ -1,4 +1,4 @@
-"""A new plugin's package: installs, runs on a CPU in seconds, and is tested from its first minute."""
+"""A new plugin's package, which installs, runs in seconds and is tested from its first minute."""
 
 import keyword
 import re

@@ -1,4 +1,4 @@
-"""For the tests of plugins: `test_contract = contract("name", "study.yaml")` turns all checks on."""
+"""For plugins' tests: `test_contract = contract("name", "study.yaml")` turns all checks on."""
 
 from collections.abc import Callable
 from pathlib import Path

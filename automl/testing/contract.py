@@ -1,4 +1,4 @@
-"""What every plugin owes its host, as checks: run by an author's tests and `automl plugin check`."""
+"""What a plugin owes its host, as checks: for an author's tests and `automl plugin check`."""
 
 import math
 import os
