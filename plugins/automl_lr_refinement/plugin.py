@@ -1,5 +1,6 @@
 """The plugin: the train stage under a schedule that the study searches."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,24 @@ class LrRefinement:
     def space(self) -> settings.Proposals:
         """Propose the shape, its parameters and the peak."""
         return settings.space(self.options)
+
+    @automl.hookimpl
+    def grace(self, study: automl.Study) -> float:
+        """Let no trial be stopped early where shapes differ: they compare at their end alone."""
+        name = "lr_refinement.shape"
+        searched = "shape" not in self.options.model_fields_set or name in study.space
+        return math.inf if searched or self.options.shape == "refined" else 0.0
+
+    @automl.hookimpl
+    def preview(self, job: automl.Job) -> Iterable[automl.Section]:
+        """Show the schedule of the default trial, or say how it will be made."""
+        from automl_lr_refinement import report, runs
+
+        del job
+        refined = self.options.shape == "refined"
+        analytic = runs.analytic(self.options)
+        part = report.promise(self.options) if refined else report.picture(analytic)
+        return [automl.Section("Learning-rate schedule", (part,))]
 
     @automl.hookimpl
     def prepare(self, job: automl.Job) -> None:

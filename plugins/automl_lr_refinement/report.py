@@ -133,6 +133,23 @@ def overlay(best: Sequence[Entry]) -> Iterator[Figure]:
         yield Figure("Schedules", tuple(series), "fraction of training", "multiplier", alt)
 
 
+def picture(schedule: Schedule) -> Figure:
+    """Draw one schedule."""
+    series = line(schedule.label, schedule.multipliers(POINTS))
+    alt = f"Multiplier of the peak learning rate over training: {schedule.label}"
+    return Figure("Schedule", (series,), "fraction of training", "multiplier", alt)
+
+
+def promise(options: Options) -> Text:
+    """Say how a refined schedule will be made and what it will cost."""
+    steps = 1 + options.rounds * options.explore
+    return Text(
+        f"Refined from the gradient norms of {options.rounds} exploratory run(s) of "
+        f"{options.explore:.0%} of training: {steps:.3g} times the optimizer steps, and "
+        f"{2 * options.confirm} trainings more to confirm it."
+    )
+
+
 def norm_figure(best: Sequence[Entry], options: Options) -> Iterator[Figure]:
     """Draw the gradient norms from which the best refined schedule was made."""
     entry = next((one for one in best if one.shape == "refined"), None)

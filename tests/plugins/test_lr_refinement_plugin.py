@@ -1,6 +1,8 @@
 """The plugin in a trial: explore, refine, train, confirm, report."""
 
 import json
+import math
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from automl import stages
 from automl.history import History, Report, Trial
 from automl.job import JobSpec
 from automl.space import Space
-from automl_lr_refinement import norms, schedules, verdict
+from automl_lr_refinement import LrRefinement, norms, schedules, verdict
 from automl_lr_refinement.options import Options, space
 from automl_lr_refinement.report import sections
 
@@ -181,6 +183,29 @@ def test_a_shape_that_the_study_sets_is_searched_without_conditions():
     proposed = space(Options(shape="refined", base="study"))
     assert set(proposed) == {"peak", "tau", "strength", "guard", "rounds"}
     assert not Space(proposed).conditional()
+
+
+@pytest.mark.parametrize(
+    ("options", "space", "grace"),
+    [
+        ({}, {}, math.inf),
+        ({"shape": "linear"}, {}, 0.0),
+        ({"shape": "refined"}, {}, math.inf),
+        ({"shape": "linear"}, {"lr_refinement.shape": {"choice": ["linear", "wsd"]}}, math.inf),
+    ],
+)
+def test_no_trial_is_stopped_early_where_shapes_differ(options, space, grace):
+    asked = study(**options).model_copy(update={"space": space})
+    assert LrRefinement(Options(**options)).grace(asked) == grace
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"shape": "cosine"}, "cosine, warm-up 5%"), ({"confirm": 5}, "1.25 times.*10 trainings")],
+)
+def test_the_plan_shows_the_schedule_or_what_it_will_cost(options, words):
+    ((part,),) = (one.parts for one in LrRefinement(Options(**options)).preview(None))
+    assert re.search(words, getattr(part, "alt", getattr(part, "text", "")))
 
 
 @pytest.mark.parametrize(
