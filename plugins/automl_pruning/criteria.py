@@ -7,6 +7,7 @@
 - fisher: |w| sqrt(F), where F is the mean square of the gradient of the log-likelihood of a class
   drawn from the model's own prediction: the diagonal of the Fisher information.
 
+Where what a weight multiplies is not seen (the output of PyTorch's own attention), the norm is 1.
 All three are on the scale of |w|, so that squares of them add up like squared weights.
 """
 

@@ -135,8 +135,11 @@ def count_uses(model: nn.Module, inputs: Inputs) -> dict[str, float]:
     def count(name: str, module: nn.Module, output: Tensor | tuple[Tensor, ...]) -> None:
         tensor = output if isinstance(output, Tensor) else output[0]
         width = getattr(module, "out_channels", getattr(module, "out_features", tensor.shape[-1]))
-        source = tensor.numel() / width / batch
-        uses[name] = uses.get(name, 0.0) + source
+        names = [name]
+        if isinstance(module, nn.MultiheadAttention):  # it never calls the module of its output
+            names.append(f"{name}.out_proj".lstrip("."))
+        for used in names:
+            uses[used] = uses.get(used, 0.0) + tensor.numel() / width / batch
 
     handles = [
         module.register_forward_hook(lambda m, _, out, name=name: count(name, m, out))

@@ -78,6 +78,12 @@ def test_multiply_accumulates_follow_the_output_positions():
     assert last.size * last.positions == 2 * 45  # 45 weights for each of 2 rows
 
 
+def test_multiply_accumulates_of_torchs_own_attention_count_every_token():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    units = find_units(layer, torch.zeros(4, 5, 8))
+    assert [unit.positions for unit in units] == [5.0] * 4
+
+
 def test_a_floor_keeps_a_weight_for_each_output():
     (unit,) = find_units(nn.Linear(10, 20))
     assert unit.floor == 20
