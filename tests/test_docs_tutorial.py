@@ -27,10 +27,11 @@ def test_the_tutorial_ends_in_a_report_with_the_new_plugins_section(
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```\n(automl .*?)```", text, re.DOTALL)
     commands = [line for block in blocks for line in TYPED.findall(block)]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert code(shlex.split(command)[1:]) == 0, capsys.readouterr().err
     assert "Halved" in (tmp_path / "halved.html").read_text()
+    assert (tmp_path / "automl-halve" / "tests" / "test_contract.py").is_file()
     monkeypatch.syspath_prepend(tmp_path)
     assert type(automl.load("best")).__name__ == "Net"
 
