@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -162,6 +162,7 @@ class Plugins:
     """
 
     def __init__(self, kinds: Mapping[str, Kind], options: Mapping[str, Mapping[str, Any]]) -> None:
+        self.told: Callable[[str], None] = lambda _: None  # hears which hook begins
         self.manager = pluggy.PluginManager("automl")
         self.manager.add_hookspecs(hooks)
         self.loaded = tuple(_made(loaded, options.get(name, {})) for name, loaded in kinds.items())
@@ -188,6 +189,7 @@ class Plugins:
         """Call a hook plugin by plugin; an exception keeps its type and gains a note of blame."""
         for one, implementation in self.implementations(hook):
             given = [arguments[name] for name in implementation.argnames]
+            self.told(f"{one.kind.name}.{hook}")
             try:
                 yield one, implementation.function(*given)
             except Exception as error:

@@ -2,7 +2,7 @@
 
 import traceback
 
-from automl import stopping
+from automl import stopping, timing
 from automl.errors import AutomlError
 from automl.history import History
 from automl.planning import plan
@@ -14,10 +14,10 @@ from automl.studyfile import read
 def sections(history: History) -> list[tuple[str, Section | str]]:
     """Return (plugin, section) pairs, with the text of the error where a plugin fails.
 
-    The core's own section, on early stopping, is the first.
+    The core's own sections, on early stopping and on time, come first.
     """
-    own = stopping.section(history)
-    found: list[tuple[str, Section | str]] = [("automl", own)] if own else []
+    own = (stopping.section(history), timing.section(history.finished()))
+    found: list[tuple[str, Section | str]] = [("automl", one) for one in own if one is not None]
     return found + of_plugins(history)
 
 

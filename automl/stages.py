@@ -20,6 +20,7 @@ from automl.instantiate import arguments, find_class, problems
 from automl.job import Job, JobSpec, Line
 from automl.plugins import Plugins, note
 from automl.settings import settle
+from automl.timing import END, Clock
 from automl.training import Lightning, save_model
 
 MODEL = "model.ckpt"
@@ -93,7 +94,10 @@ def make_job(spec: JobSpec, line: Line) -> tuple[Job, Plugins]:
 
 def trial(spec: JobSpec, line: Line) -> Outcome:
     """Go through the stages of a trial."""
+    clock = Clock(spec.folder)
+    clock.mark("core.build")
     job, loaded = make_job(spec, line)
+    loaded.told = clock.mark
     for _ in loaded.call("build", job=job):
         pass
     if not loaded.implement("refine"):  # which may change what the model costs
@@ -106,7 +110,9 @@ def trial(spec: JobSpec, line: Line) -> Outcome:
     if job.stopped:
         return Outcome("stopped", metrics=job.metrics)
     points = tuple(refine(job, loaded))
+    clock.mark("core.measure")
     measured = measure(job, loaded)
+    clock.mark(END)
     if lost := missing(job, measured):
         raise AutomlError(lost)
     if bad := next((n for n in needed(job) if not math.isfinite(measured[n])), None):
@@ -123,6 +129,7 @@ def train(job: Job, loaded: Plugins) -> None:
             raise one.kind.blame(f"must return True or None from train, got {answer!r}")
         if answer:
             return
+    loaded.told("core.train")
     job.fit()
 
 
