@@ -53,9 +53,9 @@ class Options(BaseModel):
     preference: dict[str, float] = Field(
         default_factory=dict, description="importance of rewards; 1 where none is given"
     )
-    estimator: Estimator = Field("grpo", description="of the advantages, where rewards are summed")
-    aggregation: Literal["sum", "gdpo"] = Field(
-        "sum", description="of the rewards: their weighted sum, or each standardized first"
+    estimator: Estimator = Field("rloo", description="of the advantages, where rewards are summed")
+    aggregation: Literal["gdpo", "sum"] = Field(
+        "gdpo", description="of the rewards: each standardized first, or their weighted sum"
     )
     evaluate_every: int | None = Field(
         None, ge=1, description="updates between evaluations; default: as the Trainer validates"
@@ -136,8 +136,8 @@ def space(options: Options) -> Mapping[str, Parameter]:
 
     proposed: dict[str, Parameter] = {
         "weighter": Choice(SEARCHED),
-        "aggregation": Choice(("sum", "gdpo")),
-        "estimator": Choice(("grpo", "rloo"), when={"aggregation": ("sum",)}),
+        "aggregation": Choice(("gdpo", "sum")),
+        "estimator": Choice(("rloo", "grpo"), when={"aggregation": ("sum",)}),
         "arguments.hv_gradient.lookahead": Float(
             0.02, 0.3, log=True, default=0.1, when=of("hv_gradient")
         ),

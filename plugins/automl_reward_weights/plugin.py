@@ -74,10 +74,10 @@ class RewardWeights:
         if options.weighter == "hv_scale" and scale_invariant(
             options.estimator, options.aggregation
         ):
+            how = options.estimator if options.aggregation == "sum" else options.aggregation
             warnings.warn(
-                f"reward_weights: hv_scale multiplies all rewards alike, which "
-                f"{options.estimator} with {options.aggregation} cancels; it scales the loss "
-                "instead, and an adaptive optimizer removes most of that",
+                f"reward_weights: hv_scale multiplies all rewards alike, which {how} cancels; it "
+                "scales the loss instead, and an adaptive optimizer removes most of that",
                 stacklevel=2,
             )
         try:

@@ -102,3 +102,18 @@ def test_the_share_of_constant_groups_is_counted_for_each_reward():
 def test_rollouts_that_do_not_fill_their_groups_are_refused(rewards):
     with pytest.raises(ValueError, match="12 rollouts in groups of 5"):
         combined(rewards, WEIGHTS, 5, "grpo", "sum")
+
+
+@pytest.mark.parametrize(("estimator", "aggregation"), [("rloo", "sum"), ("grpo", "gdpo")])
+def test_where_all_answers_are_wrong_grpo_blows_up_what_weighs_little(estimator, aggregation):
+    right = torch.tensor([0.0, 0, 0, 0, 1, 0, 1, 0])
+    tidy = torch.tensor([1.0, 0, 1, 0, 0, 1, 0, 1])
+    rewards, weights = torch.stack([right, tidy], 1), torch.tensor([0.98, 0.02])
+    wrong = slice(0, GROUP)
+
+    def share(estimator, aggregation):
+        sizes = combined(rewards, weights, GROUP, estimator, aggregation).abs()
+        return (sizes[wrong].sum() / sizes.sum()).item()
+
+    assert share("grpo", "sum") == pytest.approx(0.5, abs=1e-3)
+    assert share(estimator, aggregation) < 0.05

@@ -152,7 +152,7 @@ def test_a_model_that_has_no_rewards_is_refused_in_words(tmp_path):
 
 
 def test_the_published_scale_warns_where_the_estimator_cancels_it(tmp_path):
-    with pytest.warns(UserWarning, match="grpo with sum cancels"):
+    with pytest.warns(UserWarning, match="which gdpo cancels"):
         trial(study({"weighter": "hv_scale"}, trainer={"max_epochs": 1}), tmp_path)
 
 
