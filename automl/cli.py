@@ -65,6 +65,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
             (("-f", "--follow"), {"action": "store_true", "help": "go on while it runs"}),
         ],
     ),
+    "repair": ("rebuild the database of a study from the files beside it", PAST),
     "serve": (
         "show the report of a study in a browser while it runs",
         [

@@ -16,13 +16,28 @@ def visible_gpus() -> tuple[int, ...]:
     """Return the indices of the GPUs that this process may use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return tuple(int(part) for part in named.split(",") if part.strip().isdigit())
+        names = [part.strip() for part in named.split(",") if part.strip()]
+        numbers = all(name.isdigit() for name in names)
+        return tuple(int(name) for name in names) if numbers else tuple(range(len(names)))
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()
     answer = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)  # noqa: S603
     lines = [line for line in answer.stdout.splitlines() if line.startswith("GPU ")]
     return tuple(range(len(lines)))
+
+
+def names_of(gpus: Sequence[int], named: str | None) -> str:
+    """Return what `CUDA_VISIBLE_DEVICES` is to be for a job that holds these GPUs.
+
+    Args:
+        gpus: as `visible_gpus` counts them.
+        named: what the variable is for the driver, which may name GPUs by their UUIDs.
+    """
+    names = [part.strip() for part in (named or "").split(",") if part.strip()]
+    if all(name.isdigit() for name in names):
+        return ",".join(map(str, gpus))
+    return ",".join(names[gpu] for gpu in gpus)
 
 
 def cores() -> int:

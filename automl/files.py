@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # as `write_with` names what is not whole yet
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
@@ -51,3 +54,10 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left below a folder."""
+    for path in folder.rglob(".*"):
+        if TEMPORARY.match(path.name) and path.is_file():
+            path.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from automl.history import History
 from automl.job import JobSpec
 from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
-from automl.storage import url_of
+from automl.storage import faults, url_of
 from automl.study import Study
 from automl.studyfile import StudyFile, dump
 from automl.suggest import did_you_mean_or_known
@@ -55,15 +55,21 @@ def run(file: StudyFile, watch: Any = None, *, fresh: bool = False) -> History:
 
 def searched(ready: Plan, engine: Engine, home: Path, watch: Any) -> History:
     """Open the record and the optimizer, and search."""
+    url = url_of(ready.study.storage, home)
+    with faults(url):  # those of Optuna's part too
+        return _searched(ready, engine, home, url, watch)
+
+
+def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> History:
     from automl.optimizer import Optimizer
     from automl.record import Record
     from automl.search import Search
     from automl.trials import Trials
 
-    url = url_of(ready.study.storage, home)
     record = Record(url, ready.study.name, home)
     wanted = identity(ready)
     if (found := record.find()) is None:
+        refuse_leftovers(home)
         known = provenance(ready.here)
         notes = [f"{name}: {text}" for name, text in known.items()]
         write_text(home / "study.yaml", dump(ready.resolved(), notes))
@@ -94,6 +100,16 @@ def warm(optimizer: "Optimizer", ready: Plan) -> None:
                 f"search.warm_start: no point of {named!r} fits this study: parameters must lie "
                 "in this space, and it must have logged these objectives"
             )
+
+
+def refuse_leftovers(home: Path) -> None:
+    """Refuse to begin where trials of a study lie whose database is gone."""
+    left = len(list((home / "trials").glob("*")))
+    if left:
+        raise StorageError(
+            f"the database of study {home.name!r} is gone, but {left} of its trials are in "
+            f"{home / 'trials'}; rebuild it: automl repair {home.name}, or start anew with --fresh"
+        )
 
 
 def identity(ready: Plan) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Optuna behind four verbs: propose a point, tell its end, add further points, import others."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -134,6 +134,12 @@ class Optimizer:
                     )
                 )
         self.optuna.add_trials(frozen)
+
+    def abandon(self, known: Collection[int]) -> None:
+        """Fail what was proposed when a driver died before it could record the proposal."""
+        for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.number not in known:
+                self._tell(trial.number, TrialState.FAIL)
 
     def values(self, metrics: Mapping[str, float]) -> list[float]:
         """Return the values of the objectives, in order."""

@@ -7,16 +7,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from automl.errors import AutomlError
+from automl.errors import AutomlError, StorageError
 from automl.events import Asked, Ended, Engine, Event, Outcome, Reported, Started
+from automl.failures import all_failed
 from automl.files import write_json
 from automl.history import Failure, History, Trial
 from automl.job import JobSpec
 from automl.mapping import specs
+from automl.orphans import end_orphans
+from automl.recovery import left_behind, recover
 from automl.space import Fixed, Value
+from automl.storage import file_of
+from automl.study import Retry
+from automl.timing import last
 from automl.trials import Trials, seed_of
 
 TICK = 0.5  # seconds between two looks at clocks and signals
+PULSE = 5.0  # seconds between two writes of how long the study has taken
+GRACE = 20.0  # seconds that jobs have after an interrupt to save and end by themselves
 PREPARED = "prepared.json"
 
 Watch = Callable[["Search"], None]
@@ -40,7 +48,10 @@ class Search:
         self.since: dict[str, float] = {}  # when each running job started, by its key
         self.late: set[str] = set()
         self.maps: dict[str, list[JobSpec]] = {}
+        self.again: list[JobSpec] = []  # items of maps whose process has died
         self.interrupts = 0
+        self.interrupted = float("inf")  # when
+        self.pulse = time.monotonic()
         self.before = 0.0  # seconds that earlier runs took
         self.began = time.monotonic()
 
@@ -57,19 +68,24 @@ class Search:
         self.before = found.seconds if found else 0.0
         with self.signals():
             try:
-                self.trials.recover()
+                end_orphans(left_behind(self.trials.home, self.trials.all.values()))
+                recover(self.trials)
                 self.prepare()
                 self.loop(self.more)
             finally:
-                self.trials.close()
                 self.engine.close()
+                self.trials.close()
                 record.update(seconds=self.seconds())
-        error = self.trials.broken or (None if self.interrupts else self.trials.all_failed())
-        if error is not None:
+        self.judge()
+        return record.history(self.study, self.trials.plan.space)
+
+    def judge(self) -> None:
+        """Raise what keeps the study from having ended well."""
+        failed = None if self.interrupts else all_failed(self.trials.all.values())
+        if (error := self.trials.broken or failed) is not None:
             raise error
         if self.interrupts:
             raise KeyboardInterrupt
-        return record.history(self.study, self.trials.plan.space)
 
     def loop(self, more: Callable[[], JobSpec | None]) -> None:
         """Keep every device busy until there is nothing more to do."""
@@ -79,8 +95,26 @@ class Search:
                 return
             self.engine.poll(self.handle, TICK)
             self.trials.flush()
+            self.beat()
             self.clocks()
             self.watch(self)
+
+    def beat(self) -> None:
+        """Write now and then how long the study has taken, in case the driver is killed.
+
+        Raises:
+            StorageError: the database is gone, though writes to it may still seem to succeed.
+        """
+        if time.monotonic() - self.pulse < PULSE:
+            return
+        self.pulse = time.monotonic()
+        file = file_of(self.trials.record.url)
+        if file is not None and not file.exists():
+            raise StorageError(
+                f"database {file} was removed while the study ran; rebuild it from the journal "
+                f"beside it: automl repair {self.study.name}"
+            )
+        self.trials.record.update(seconds=self.seconds())
 
     def fill(self, more: Callable[[], JobSpec | None]) -> None:
         """Start jobs while there are devices for them."""
@@ -134,26 +168,47 @@ class Search:
         """Take in the end of a job's process."""
         self.running.pop(spec.key, None)
         self.since.pop(spec.key, None)
-        if spec.key in self.late:
-            self.late.discard(spec.key)
+        late = spec.key in self.late
+        self.late.discard(spec.key)
+        if late and outcome.state != "done":
             limit = self.study.budget.trial_time
-            outcome = Outcome("failed", failure=Failure("timeout", f"took longer than {limit} s"))
-        if spec.kind == "trial" and outcome.state == "stopped" and self.interrupts:
+            outcome = Outcome(
+                "failed",
+                failure=Failure("timeout", f"took longer than {limit} s{last(spec.folder)}"),
+            )
+        if spec.kind == "trial" and self.cut(spec, outcome):
             self.trials.put_back(spec, outcome)
         elif spec.kind == "trial":
             self.trials.end(spec, outcome)
         else:
             self.helped(spec, outcome)
 
+    def cut(self, spec: JobSpec, outcome: Outcome) -> bool:
+        """Say whether an attempt ended because the driver was interrupted."""
+        if not self.interrupts or spec.number in self.trials.halted:
+            return False
+        killed = outcome.failure is not None and outcome.failure.kind == "crash"
+        return outcome.state == "stopped" or killed
+
     def helped(self, spec: JobSpec, outcome: Outcome) -> None:
-        """Take in the end of a job that is no trial; if it failed, so does the study."""
-        if outcome.state in {"failed", "broken"} and self.trials.broken is None:
+        """Take in the end of a job that is no trial; if it failed for good, so does the study."""
+        if self.repeated(spec, outcome):
+            self.again.append(replace(spec, attempt=spec.attempt + 1, devices=()))
+        elif outcome.state in {"failed", "broken"} and self.trials.broken is None:
             said = outcome.failure.message if outcome.failure else outcome.message
             name = f"item {spec.number} of {spec.task[0]}" if spec.task else spec.kind
             self.trials.broken = AutomlError(f"{name} failed: {said}; log in {spec.folder}")
             for key in self.running:
                 self.engine.tell(key, "kill")
         self.mapped()
+
+    def repeated(self, spec: JobSpec, outcome: Outcome) -> bool:
+        """Say whether an item of a map is to run again: its process died."""
+        failure = outcome.failure
+        if spec.kind != "task" or failure is None or self.interrupts:
+            return False
+        policy = self.trials.failures.policy(failure)
+        return isinstance(policy, Retry) and spec.attempt < policy.retry
 
     def prepare(self) -> None:
         """Let plugins make what trials share, once a study."""
@@ -174,12 +229,14 @@ class Search:
         return {name: one.value for name, one in space.items() if isinstance(one, Fixed)}
 
     def next_task(self) -> JobSpec | None:
-        """Return the next item of a map."""
+        """Return the next item of a map, or one whose process has died."""
+        if self.again:
+            return self.again.pop(0)
         return next((todo.pop(0) for todo in self.maps.values() if todo), None)
 
     def mapped(self) -> None:
         """Tell the job that maps that all items are done, if they are."""
-        busy = any(spec.kind == "task" for spec in self.running.values())
+        busy = any(spec.kind == "task" for spec in [*self.running.values(), *self.again])
         for key, todo in list(self.maps.items()):
             if not todo and not busy:
                 del self.maps[key]
@@ -193,7 +250,8 @@ class Search:
                 self.late.add(key)
                 self.engine.tell(key, "kill")
             elif self.interrupts:
-                self.engine.tell(key, "stop")
+                overdue = time.monotonic() - self.interrupted > GRACE
+                self.engine.tell(key, "kill" if overdue else "stop")
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -202,6 +260,7 @@ class Search:
         def on_signal(number: int, frame: FrameType | None) -> None:
             del number, frame
             self.interrupts += 1
+            self.interrupted = min(self.interrupted, time.monotonic())
             if self.interrupts > 1:
                 raise KeyboardInterrupt
 

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import costs
 from automl.callbacks import Reporter, Saver, Stopper, scalars
 from automl.checkpoints import Checkpoints
+from automl.env import resolved
 from automl.errors import AutomlError
 from automl.files import write_json, write_with
 from automl.instantiate import build
@@ -151,8 +152,8 @@ class Lightning:
 
 
 def made(component: Component, init_args: Mapping[str, Any]) -> Any:
-    """Build a component of the study."""
-    return build(component.class_path, init_args)
+    """Build a component of the study; secrets are filled in here and stored nowhere."""
+    return build(component.class_path, resolved(dict(init_args)))
 
 
 def tree(model: Any, data: Any) -> ModuleType:

@@ -11,21 +11,20 @@ import numpy as np
 
 from automl.errors import AutomlError
 from automl.events import Outcome, Reported
-from automl.files import read_json
-from automl.history import Attempt, Failure, Report, State, Trial
+from automl.failures import Failures
+from automl.files import sweep
+from automl.history import Attempt, Report, Trial
+from automl.housekeeping import Keeper, remove
 from automl.instantiate import build
 from automl.job import JobSpec
 from automl.optimizer import Optimizer
-from automl.outcomes import from_json
 from automl.planning import Plan
 from automl.provenance import host
 from automl.record import Record, trial_folder
 from automl.rungs import Rungs, completed
 from automl.space import Value
 from automl.stopping import replay
-from automl.study import Retry
 
-LAST_LINES = 30  # of a log, shown when a study gives up
 RESULT = "result.json"  # what a trial's process leaves before it says that it has ended
 
 
@@ -35,6 +34,7 @@ class Trials:
     Attributes:
         broken: why the study must end, if it must.
         again: attempts that come before new trials.
+        halted: trials that early stopping has ended.
     """
 
     def __init__(self, plan: Plan, record: Record, optimizer: Optimizer) -> None:
@@ -48,7 +48,9 @@ class Trials:
         self.told: list[int] = []  # since the record was last written
         self.again: deque[JobSpec] = deque()
         self.reports: list[Reported] = []
-        self.failures = 0
+        self.failures = Failures(self.study.on_failure)
+        self.keeper = Keeper(self.study)
+        self.halted: set[int] = set()
         self.broken: AutomlError | None = None
         self.rungs = stopping(plan)
         if isinstance(self.rungs, Rungs):
@@ -115,7 +117,10 @@ class Trials:
         """Compare a trial with the others at its rung, if the study stops trials early."""
         if self.rungs is None:
             return True
-        return self.rungs.report(number, report.step, report.metrics).goes_on
+        goes_on = self.rungs.report(number, report.step, report.metrics).goes_on
+        if not goes_on:
+            self.halted.add(number)
+        return goes_on
 
     def flush(self) -> None:
         """Write the reports that have come in, all in one transaction."""
@@ -128,34 +133,52 @@ class Trials:
         self.record.told(self.told)
         self.told = []
 
-    def put_back(self, spec: JobSpec, outcome: Outcome) -> None:
+    def put_back(self, spec: JobSpec, outcome: Outcome, when: float | None = None) -> None:
         """Record that an attempt has ended and that another one is to come."""
-        self.remember(spec.number, outcome, "waiting")
+        self.remember(spec.number, outcome, "waiting", when)
 
-    def end(self, spec: JobSpec, outcome: Outcome) -> None:
+    def run_again(self, spec: JobSpec) -> None:
+        """Have the next attempt of a trial run before any new trial."""
+        self.again.append(replace(spec, attempt=spec.attempt + 1, devices=()))
+
+    def end(self, spec: JobSpec, outcome: Outcome, when: float | None = None) -> None:
         """Record how a trial ended, then tell Optuna, or have it run again."""
         if outcome.state == "broken":
             self.broken = self.broken or AutomlError(outcome.message)
             outcome = replace(outcome, state="failed")
-        policy = self.policy(outcome.failure if outcome.state == "failed" else None)
-        if isinstance(policy, Retry) and spec.attempt < policy.retry:
-            self.put_back(spec, outcome)
-            self.again.append(replace(spec, attempt=spec.attempt + 1, devices=()))
+        failure = outcome.failure if outcome.state == "failed" else None
+        if failure is not None and failure.kind not in {"user", "nan"}:
+            sweep(self.all[spec.number].folder)
+        if self.failures.again(self.all[spec.number], failure):
+            self.put_back(spec, outcome, when)
+            self.run_again(spec)
             return
-        self.remember(spec.number, outcome, outcome.state)
-        self.tell(self.all[spec.number])
-        self.count(self.all[spec.number], stop=policy == "stop")
+        self.remember(spec.number, outcome, outcome.state, when)
+        trial = self.all[spec.number]
+        self.tell(trial)
+        for number, names in self.keeper.ended(trial).items():
+            self.forget(number, names)
+        self.broken = self.broken or self.failures.count(trial)
 
-    def policy(self, failure: Failure | None) -> Any:
-        """Return what the study says about a failure; None if there is none."""
-        return None if failure is None else getattr(self.study.on_failure, failure.kind)
+    def forget(self, number: int, names: set[str]) -> None:
+        """Remove artefacts of a trial, first from the record: it never names what is gone."""
+        trial = self.all[number]
+        paths = {"": trial.artifact} | {point.name: point.artifact for point in trial.points}
+        points = tuple(replace(p, artifact=None) if p.name in names else p for p in trial.points)
+        own = None if "" in names else trial.artifact
+        self.all[number] = replace(trial, artifact=own, points=points)
+        self.record.keep(number, Outcome("done", trial.metrics, points, artifact=own))
+        for name in names:
+            remove(trial.folder, paths[name] or "")
 
-    def remember(self, number: int, outcome: Outcome, state: Any) -> None:
+    def remember(self, number: int, outcome: Outcome, state: Any, when: float | None) -> None:
         """Write the end of a trial into the record, and keep it at hand."""
         self.flush()
         done = state == "done"
         word = outcome.failure.kind if outcome.failure else outcome.state
         *earlier, last = self.all[number].attempts
+        # the clock may have been put back since
+        ended = max(last.started, time.time() if when is None else when)
         trial = replace(
             self.all[number],
             state=state,
@@ -163,7 +186,7 @@ class Trials:
             points=outcome.points if done else (),
             failure=outcome.failure,
             artifact=outcome.artifact if done else None,
-            attempts=(*earlier, replace(last, ended=time.time(), outcome=word)),
+            attempts=(*earlier, replace(last, ended=ended, outcome=word)),
         )
         self.record.end(trial, outcome, self.told)
         self.told = []
@@ -180,8 +203,10 @@ class Trials:
     def tell(self, trial: Trial) -> None:
         """Tell Optuna how a trial ended; telling it twice does no harm."""
         proposal = self.proposals.get(trial.number)
-        if proposal is None:
-            return
+        if proposal is None:  # the record was rebuilt, and Optuna knows nothing yet
+            proposal = self.optimizer.ask(trial.number, trial.params).optuna
+            self.proposals[trial.number] = proposal
+            self.record.proposed(trial.number, proposal)
         if trial.state == "done":
             self.optimizer.tell_done(proposal, trial.metrics)
             known = self.optimizer.points_of(trial.number) if trial.points else set()
@@ -190,52 +215,13 @@ class Trials:
         elif trial.state == "stopped":
             self.optimizer.tell_stopped(proposal)
         else:
-            self.optimizer.tell_failed(proposal, learn=self.policy(trial.failure) == "learn")
+            self.optimizer.tell_failed(proposal, learn=self.failures.learns(trial.failure))
         self.told.append(trial.number)
 
     def complete(self, metrics: Mapping[str, float]) -> bool:
         """Say whether every objective and constraint has a finite value."""
         names = {*self.study.objectives, *self.study.constraints}
         return all(np.isfinite(metrics.get(name, np.nan)) for name in names)
-
-    def count(self, trial: Trial, *, stop: bool) -> None:
-        """Count failures in a row, and end the study when there are too many."""
-        self.failures = self.failures + 1 if trial.state == "failed" else 0
-        if self.broken is not None:
-            return
-        if stop:
-            self.broken = AutomlError(f"on_failure: stop: {words(trial)}")
-        elif self.failures >= self.study.on_failure.give_up_after:
-            log = tail(trial, LAST_LINES)
-            self.broken = AutomlError(
-                f"{self.failures} trials failed in a row, the last with {words(trial)}\n{log}"
-            )
-
-    def all_failed(self) -> AutomlError | None:
-        """Return an error if there are trials and every one has failed."""
-        states: set[State] = {trial.state for trial in self.all.values()}
-        if states != {"failed"}:
-            return None
-        last = self.all[max(self.all)]
-        return AutomlError(f"all {len(self.all)} trials failed, the last with {words(last)}")
-
-    def recover(self) -> None:
-        """Finish what an earlier run left: results not told, attempts that were cut."""
-        for number in self.record.untold():
-            self.tell(self.all[number])
-        for trial in list(self.all.values()):
-            if trial.state not in {"running", "waiting"}:
-                continue
-            attempt = trial.attempts[-1].number
-            spec = self.spec(trial, attempt)
-            result = read_json(trial.folder / RESULT)
-            if trial.state == "waiting":
-                self.again.append(replace(spec, attempt=attempt + 1))
-            elif result and result.get("attempt") == attempt:
-                self.end(spec, from_json(result))
-            else:
-                lost = Failure("lost", "the driver was gone before the trial ended")
-                self.end(spec, Outcome("failed", failure=lost))
 
 
 def stopping(plan: Plan) -> Rungs | None:
@@ -265,17 +251,3 @@ def seed_of(study_seed: int, number: int) -> int:
     """Derive a trial's seed from the study's and its number, so that others stay as they are."""
     text = f"{study_seed}:{number}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
-
-
-def words(trial: Trial) -> str:
-    """Say how a trial failed, with which parameters, and where its log is."""
-    said = trial.failure.message if trial.failure else "no reason"
-    return f"{said}; trial {trial.number}, parameters {dict(trial.params)}, log in {trial.folder}"
-
-
-def tail(trial: Trial, lines: int) -> str:
-    """Return the last lines of a trial's log."""
-    log = trial.folder / "log.txt"
-    if not log.is_file():
-        return ""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

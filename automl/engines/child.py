@@ -6,18 +6,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from automl.devices import names_of
 from automl.events import Asked, Ended, Outcome, Reported
 from automl.files import write_json
 from automl.job import JobSpec
+from automl.orphans import sign
 from automl.outcomes import to_json
 
 LOG = "log.txt"
 RESULT = "result.json"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Pipe:
@@ -71,16 +74,24 @@ def main(spec: JobSpec, connection: Connection, threads: int) -> None:
     os.setsid()
     multiprocessing.set_start_method("fork", force=True)  # or users' data loaders fail to pickle
     own_log(spec.folder)
-    visible = ",".join(map(str, spec.devices))
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    sign(spec.folder)
+    set_environment(spec.devices, threads)
     sys.path[:0] = [str(spec.here)]
     pipe = Pipe(spec, connection)
     outcome = work(spec, pipe, threads)
     if spec.kind == "trial":
-        write_json(spec.folder / RESULT, {"attempt": spec.attempt} | to_json(outcome))
+        known = {"attempt": spec.attempt, "params": dict(spec.params), "seed": spec.seed}
+        write_json(spec.folder / RESULT, known | to_json(outcome))
     pipe.send(Ended(spec, outcome))
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def set_environment(devices: Sequence[int], threads: int) -> None:
+    """Show a job its GPUs alone, numbered as the driver numbers them, and its share of cores."""
+    visible = names_of(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    os.environ |= {"CUDA_VISIBLE_DEVICES": visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    os.environ |= dict.fromkeys(THREADS, str(threads))  # for programs that the job starts
 
 
 def work(spec: JobSpec, pipe: Pipe, threads: int) -> Outcome:

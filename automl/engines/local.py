@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from automl.devices import Slots, cores, memory, visible_gpus
 from automl.engines.child import RESULT, main
+from automl.engines.memory import oom_kills, used
 from automl.events import Ended, Event, Outcome, Started
 from automl.files import read_json
 from automl.history import Failure
@@ -22,6 +23,10 @@ from automl.job import JobSpec
 from automl.outcomes import from_json
 from automl.study import Resources
 
+STARTS = 5  # times that a process is tried to be started
+LOOK = 0.5  # seconds between two looks at the memory of jobs
+GB = 1e9
+UNKNOWN = 255  # what multiprocessing says when nobody could wait for a process
 LINGER = 5.0  # seconds that a process may take to exit after it has told its end
 Handle = Callable[[Event], None]
 
@@ -36,6 +41,8 @@ class Running:
     ended: Ended | None = None
     deadline: float = float("inf")
     silent: bool = False  # its end of the pipe is closed
+    kills: int = 0  # what the kernel had killed for lack of memory when it started
+    failure: Failure | None = None  # why it was killed by us
 
 
 class LocalEngine:
@@ -56,6 +63,8 @@ class LocalEngine:
         found = (visible_gpus() if resources.gpus else ()) if gpus is None else gpus
         self.slots = Slots(resources, found, cores(), memory())
         self.threads = resources.cpus
+        self.limit = resources.memory
+        self.looked = 0.0  # when memory was last measured
         self.running: dict[str, Running] = {}
         self.started: list[Started] = []
         self.context = multiprocessing.get_context("forkserver")
@@ -72,15 +81,31 @@ class LocalEngine:
         spec = replace(spec, devices=self.slots.take(spec.key))
         if spec.kind == "prepare":
             self.slots.give_back(spec.key)
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(
-            target=main, args=(spec, theirs, self.threads), name=spec.key
-        )
-        with hidden_main():
-            process.start()
-        theirs.close()
-        self.running[spec.key] = Running(spec, process, ours)
+        kills = oom_kills()
+        process, connection = self._start(spec)
+        self.running[spec.key] = Running(spec, process, connection, kills=kills)
         self.started.append(Started(spec, process.pid or 0))
+
+    def _start(self, spec: JobSpec) -> tuple[Any, Connection]:
+        """Fork a process; if the server has been killed, a new one is started first."""
+        for chance in range(STARTS):
+            ours, theirs = self.context.Pipe()
+            process = self.context.Process(
+                target=main, args=(spec, theirs, self.threads), name=spec.key
+            )
+            try:
+                with hidden_main():
+                    process.start()
+            except (OSError, EOFError):
+                ours.close()
+                if chance == STARTS - 1:
+                    raise
+                time.sleep(0.1)
+            else:
+                return process, ours
+            finally:
+                theirs.close()
+        raise AssertionError
 
     def poll(self, handle: Handle, timeout: float) -> None:
         """Hand out what the processes said; a process that is gone without a word has crashed."""
@@ -97,8 +122,21 @@ class LocalEngine:
         for one in {id(sources[source]): sources[source] for source in ready}.values():
             for event in read(one):
                 handle(event)
+        self._watch_memory()
         for one in list(self.running.values()):
             self._reap(one, handle)
+
+    def _watch_memory(self) -> None:
+        """Kill a job that uses more memory than a trial may."""
+        if self.limit is None or time.monotonic() - self.looked < LOOK:
+            return
+        self.looked = time.monotonic()
+        for one in self.running.values():
+            taken = used(one.process.pid, self.limit)
+            if taken > self.limit:
+                said = f"used {taken / GB:.3g} GB of memory, resources.memory is"
+                one.failure = Failure("oom", f"{said} {self.limit / GB:.3g} GB")
+                kill_group(one.process.pid)
 
     def _reap(self, one: Running, handle: Handle) -> None:
         late = time.monotonic() > one.deadline
@@ -115,16 +153,7 @@ class LocalEngine:
         del self.running[one.spec.key]
         if one.spec.kind != "prepare":
             self.slots.give_back(one.spec.key)
-        handle(one.ended or Ended(one.spec, self._lost(one)))
-
-    def _lost(self, one: Running) -> Outcome:
-        """Say how a process ended that did not say so itself."""
-        result = read_json(one.spec.folder / RESULT)
-        if result is not None and result.get("attempt") == one.spec.attempt:
-            return from_json(result)
-        code = one.process.exitcode
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return Outcome("failed", failure=Failure("crash", f"the process ended with {name}"))
+        handle(one.ended or Ended(one.spec, unsaid(one)))
 
     def tell(self, key: str, word: Literal["stop", "mapped", "kill"]) -> None:
         """Ask a job to stop, tell it that its map is done, or kill its process group."""
@@ -158,6 +187,30 @@ def read(one: Running) -> Iterator[Event]:
                 yield event
     except (EOFError, OSError):
         one.silent = True
+
+
+def unsaid(one: Running) -> Outcome:
+    """Say how a process ended that did not say so itself."""
+    result = read_json(one.spec.folder / RESULT) if one.spec.kind == "trial" else None
+    if result is not None and result.get("attempt") == one.spec.attempt:
+        return from_json(result)
+    return Outcome("failed", failure=one.failure or died(one.process.exitcode, one.kills))
+
+
+def died(code: int, kills: int) -> Failure:
+    """Classify the end of a process by its exit code.
+
+    Args:
+        code: as multiprocessing gives it: negative for signals.
+        kills: how many processes the kernel had killed for lack of memory at its start.
+    """
+    if code == UNKNOWN:
+        return Failure("lost", "the server that jobs are forked from was killed")
+    if code == -signal.SIGKILL and oom_kills() > kills:
+        return Failure("oom", "the kernel killed the process: the machine is out of memory")
+    known = -code in {one.value for one in signal.Signals}
+    name = signal.Signals(-code).name if known else f"exit code {code}"
+    return Failure("crash", f"the process ended with {name}")
 
 
 def kill_group(pid: int | None) -> None:

@@ -11,5 +11,6 @@ with warnings.catch_warnings():
     import torch
 
     from automl import stages
+    from automl.engines import child
 
-LOADED = (pl, torch, stages)
+LOADED = (pl, torch, stages, child)

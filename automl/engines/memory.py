@@ -1,0 +1,53 @@
+"""How much memory the processes of a job use, and whether the kernel has killed for lack of it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+# version 2 of control groups, version 1, and the whole machine, which has no other count
+COUNTS = (
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    Path("/proc/vmstat"),
+)
+
+
+def used(pid: int, limit: int) -> int:
+    """Return the bytes that a process and its descendants use, exactly only above `limit`.
+
+    Resident memory counts pages twice that a process shares with the one it was forked from, so
+    where it is above the limit each page is shared out among those who have it.
+    """
+    every = []
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        every = [parent, *parent.children(recursive=True)]
+    rough = sum(resident(one) for one in every)
+    return rough if rough <= limit else sum(proportional(one) for one in every)
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the resident memory of a process, 0 if it is gone."""
+    with suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def proportional(process: psutil.Process) -> int:
+    """Return the memory of a process, with its share of what it shares; 0 if it is gone."""
+    with suppress(psutil.Error):
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", 0) or full.uss)
+    return 0
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel has killed for lack of memory, as far as it tells."""
+    for path in COUNTS:
+        with suppress(OSError, ValueError):
+            for line in path.read_text(encoding="ascii").splitlines():
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return 0
