@@ -112,7 +112,7 @@ def trainings(work: Work, tree: Node, pool: tuple[Candidate, ...]) -> tuple[Trai
     home = [leaf_of(tree, one.architecture) for one in known]
     first = stratified(rows, home, options.calibrate, rng)
     trained = train_some(work, known, first, "calibration", repeated("calibration", first))
-    truth = dict(zip(first, map(work.value, trained), strict=True))
+    truth = truths(work, first, trained)
     total = len(truth) + options.rounds * options.batch
     rounds = Rounds(len(truth), options.batch, total, options.random)
     for number in range(options.rounds):
@@ -121,9 +121,19 @@ def trainings(work: Work, tree: Node, pool: tuple[Candidate, ...]) -> tuple[Trai
         best, arm = next_round(rows, truth, rounds, rng)
         arms: list[Arm] = [*repeated("promoted", best), *repeated("random", arm)]
         more = train_some(work, known, best + arm, f"round{number}", arms)
-        truth |= dict(zip(best + arm, map(work.value, more), strict=True))
+        truth |= truths(work, best + arm, more)
         trained += more
-    return tuple(trained)
+    return tuple(one for one in trained if work.learned(one))
+
+
+def truths(work: Work, chosen: Sequence[int], trained: Sequence[Training]) -> dict[int, float]:
+    """Return the truth by candidate; one that diverged counts as the worst of its round."""
+    values = [work.value(one) if work.learned(one) else np.inf for one in trained]
+    worst = min(values, default=np.inf)
+    if not np.isfinite(worst) and values:
+        raise PluginError("nas: every stand-alone training diverged; lower the learning rate")
+    pairs = zip(chosen, values, strict=True)
+    return {index: value if np.isfinite(value) else worst for index, value in pairs}
 
 
 def repeated(arm: Arm, chosen: Sequence[int]) -> list[Arm]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from automl import Job, PluginError
+from automl.callbacks import NotFiniteError
 from automl_nas.backbone import build, edges_missing, stand_alone, supernet
 from automl_nas.choices import choose, fix
 from automl_nas.data import batches_of, training_loader, weights_only
@@ -171,12 +172,18 @@ def estimate_some(job: Job, task: Task) -> list[dict[str, float]]:
 
 
 def train_alone(job: Job, task: Task) -> dict[str, Any]:
-    """Train one architecture by itself as a trial would: its metrics and weights."""
+    """Train one architecture by itself as a trial would: its metrics and weights.
+
+    One that diverges has no metrics; the study goes on without it.
+    """
     torch.manual_seed(seed_of(task.seed, task.role) % 2**63)
     module = open_alone(job, task.options, task.architectures[0])
     job.model = module
-    job.fit(module, phase="alone")
-    metrics = {} if job.stopped else job.metrics | job.measure(module)
+    try:
+        job.fit(module, phase="alone")
+        metrics = {} if job.stopped else job.metrics | job.measure(module)
+    except NotFiniteError:
+        metrics = {}
     return {"metrics": metrics, "state": {n: v.cpu() for n, v in module.state_dict().items()}}
 
 

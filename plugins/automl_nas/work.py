@@ -1,5 +1,6 @@
 """A preparation in progress: what its steps have in common."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,10 @@ class Work:
     def task(self, role: str, region: Region | None = None, **more: Any) -> Task:
         """Return a piece of work; its random numbers depend on its role."""
         return Task(self.options, region or self.root, self.root, self.seed, role, **more)
+
+    def learned(self, one: Training) -> bool:
+        """Say whether a training did not diverge."""
+        return math.isfinite(one.metrics.get(self.aim.metric, math.nan))
 
     def value(self, one: Training) -> float:
         """Return the truth of a training, larger is better."""

@@ -14,11 +14,13 @@ from automl.zoo import Digits
 from automl_nas import Chain, Nas, NasOptions
 from automl_nas.data import check_parts, parts, training_loader, weights_only
 from automl_nas.export import load
-from automl_nas.notes import read_note, read_plan, write_plan
+from automl_nas.notes import Training, read_note, read_plan, write_plan
+from automl_nas.prepare import truths
 from automl_nas.region import whole
 from automl_nas.space import indices
 from automl_nas.supernets import lengths
 from automl_nas.tree import leaves
+from automl_nas.work import Aim, Work
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
 
@@ -189,6 +191,15 @@ def test_data_that_share_samples_are_refused():
     check_parts(Digits())
     with pytest.raises(automl.PluginError, match="both in the val and the test data"):
         check_parts(Leaky())
+
+
+def test_a_training_that_diverged_counts_as_the_worst_of_its_round():
+    work = Work(None, NasOptions(), Aim("val_loss", -1))
+    metrics = ({"val_loss": 0.5}, {}, {"val_loss": 0.9}, {"val_loss": float("nan")})
+    trained = [Training((index,), "", one, "random") for index, one in enumerate(metrics)]
+    assert truths(work, [7, 8, 9, 10], trained) == {7: -0.5, 8: -0.9, 9: -0.9, 10: -0.9}
+    with pytest.raises(automl.PluginError, match="every stand-alone training diverged"):
+        truths(work, [8], trained[1:2])
 
 
 def test_trainings_are_as_long_as_their_budget():
