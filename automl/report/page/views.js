@@ -33,7 +33,7 @@ function curveView() {
   if (!at("curves") || !DATA.curves.length) return;
   let which = DATA.curves[0], log = false;
   const again = figure(at("curves"), (width) => chart(width, {
-    height: 300, alt: `Learning curves of ${which.metric}, ${which.curves.length} trials`,
+    height: 300, alt: `Learning curves of ${which.metric}: ${which.curves.length} trials that end between ${extent(which.curves.map((c) => c.y.at(-1))).map(fmt).join(" and ")}`,
     x: { label: DATA.fidelity, values: which.curves.flatMap((c) => c.x), whole: which.curves.every((c) => c.x.every(Number.isInteger)) },
     y: { label: which.metric, values: which.curves.flatMap((c) => c.y), log },
     draw(root, sx, sy) {
