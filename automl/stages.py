@@ -12,6 +12,7 @@ import torch
 
 from automl import costs, plugins
 from automl.callbacks import NotFiniteError
+from automl.env import mask
 from automl.errors import AutomlError, PluginError
 from automl.events import Outcome
 from automl.files import write_with
@@ -25,6 +26,12 @@ from automl.training import Lightning, save_model
 
 MODEL = "model.ckpt"
 TRACEBACK = 20_000  # characters kept of a traceback
+SAID: dict[str, FailureKind] = {  # by libraries that have no class of error for it
+    "can't allocate memory": "oom",
+    "CUBLAS_STATUS_ALLOC_FAILED": "oom",
+    "is killed by signal": "crash",  # a process that loads data
+    "SIGTERMException": "crash",
+}
 
 
 def run(spec: JobSpec, line: Line) -> Outcome:
@@ -53,6 +60,9 @@ def kind_of(error: BaseException) -> FailureKind:
             return "oom"
         if isinstance(error, NotFiniteError):
             return "nan"
+        text = f"{type(error).__name__}: {error}"
+        if known := next((kind for said, kind in SAID.items() if said in text), None):
+            return known
         if error.__cause__ is None:
             return "user"
         error = error.__cause__
@@ -60,11 +70,11 @@ def kind_of(error: BaseException) -> FailureKind:
 
 
 def failure(kind: FailureKind, error: BaseException) -> Failure:
-    """Return a failure with one line and the end of the traceback."""
+    """Return a failure with one line and the end of the traceback, without secrets."""
     where = "".join(f" ({text})" for text in getattr(error, "__notes__", []))
     message = f"{type(error).__name__}: {str(error).strip()}{where}"
     text = "".join(traceback.format_exception(error))
-    return Failure(kind, message[:1000], text[-TRACEBACK:])
+    return Failure(kind, mask(message)[:1000], mask(text)[-TRACEBACK:])
 
 
 def make_job(spec: JobSpec, line: Line) -> tuple[Job, Plugins]:
