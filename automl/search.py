@@ -172,10 +172,10 @@ class Search:
         self.late.discard(spec.key)
         if late and outcome.state != "done":
             limit = self.study.budget.trial_time
-            outcome = Outcome(
-                "failed",
-                failure=Failure("timeout", f"took longer than {limit} s{last(spec.folder)}"),
-            )
+            outcome = Outcome("failed", failure=Failure("timeout", f"took longer than {limit} s"))
+        if outcome.failure is not None and not outcome.failure.traceback:
+            message = outcome.failure.message + last(spec.folder)
+            outcome = replace(outcome, failure=replace(outcome.failure, message=message))
         if spec.kind == "trial" and self.cut(spec, outcome):
             self.trials.put_back(spec, outcome)
         elif spec.kind == "trial":
