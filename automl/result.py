@@ -23,10 +23,9 @@ class Result:
     @cached_property
     def facts(self) -> "Facts":
         """Everything that a report says."""
-        from automl.report.facts import facts
-        from automl.sectioning import sections
+        from automl.reporting import report_of
 
-        return facts(self.history, sections(self.history))
+        return report_of(self.history)
 
     @property
     def folder(self) -> Path:

@@ -12,9 +12,8 @@ import tempfile
 from pathlib import Path
 
 from automl.archive import open_study
-from automl.report.facts import facts
 from automl.report.html import render
-from automl.sectioning import sections
+from automl.reporting import report_of
 
 FLAGS = (
     "--headless",
@@ -55,7 +54,7 @@ def main() -> None:
     history = open_study(options.study).history()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
-        page.write_text(render(facts(history, sections(history))), encoding="utf-8")
+        page.write_text(render(report_of(history)), encoding="utf-8")
         take(page, options.picture.resolve(), options.size, f"{folder}/profile")
 
 

@@ -1,6 +1,7 @@
 """The command line as its users type it."""
 
 import json
+import resource
 import subprocess
 import sys
 
@@ -173,14 +174,16 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 
 def test_help_starts_within_a_few_times_what_python_itself_takes():
-    import time
+    def seconds():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
     def best(*argv):
         times = []
-        for _ in range(5):
-            began = time.perf_counter()
+        for _ in range(7):
+            before = seconds()
             subprocess.run([sys.executable, *argv], capture_output=True, check=True)
-            times.append(time.perf_counter() - began)
+            times.append(seconds() - before)
         return min(times)
 
     assert best("-m", "automl", "--help") < 4 * best("-c", "pass")

@@ -8,9 +8,8 @@ from automl.archive import open_study
 from automl.errors import AutomlError
 from automl.files import write_text, write_with
 from automl.report import html, tables
-from automl.report.facts import facts
 from automl.report.records import Facts
-from automl.sectioning import sections
+from automl.reporting import report_of
 from automl.terminal import emit
 
 TEXTS: dict[str, Callable[[Facts], str]] = {
@@ -24,7 +23,7 @@ TEXTS: dict[str, Callable[[Facts], str]] = {
 def main(options: Namespace) -> None:
     """Write a report; the study may still run."""
     history = open_study(options.study).history()
-    found = facts(history, sections(history))
+    found = report_of(history)
     path = Path(options.output) if options.output else history.folder / "report.html"
     if path.suffix in TEXTS:
         write_text(path, TEXTS[path.suffix](found))

@@ -7,9 +7,8 @@ from automl.history import History
 from automl.launch import run
 from automl.live import Live
 from automl.report import html, tables, terminal
-from automl.report.facts import facts
 from automl.report.records import Facts
-from automl.sectioning import sections
+from automl.reporting import report_of
 from automl.studyfile import read
 from automl.terminal import console, emit
 
@@ -21,7 +20,7 @@ def main(options: Namespace) -> None:
     file = read(options.study, options.set)
     with Live(file.study, quiet=options.quiet or options.json) as live:
         history = run(file, live.update, fresh=options.fresh)
-    found = facts(history, sections(history))
+    found = report_of(history)
     path = None if options.no_report else write_report(history, found)
     if options.json:
         emit(tables.as_json(found))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from automl.archive import Archive, open_study
 from automl.report import html
-from automl.report.facts import facts
 from automl.report.serve import Fresh, Server, stamp, warning
-from automl.sectioning import sections
+from automl.reporting import report_of
 from automl.terminal import emit
 
 
@@ -30,8 +29,7 @@ def live_page(archive: Archive) -> Fresh:
     """Return the page of a study, made again whenever its database changes."""
 
     def page() -> str:
-        history = archive.history()
-        return html.render(facts(history, sections(history)), live=True)
+        return html.render(report_of(archive.history()), live=True)
 
     def files() -> list[Path]:
         return list(archive.record.folder.glob("study.db*"))

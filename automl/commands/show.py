@@ -4,13 +4,13 @@ from argparse import Namespace
 
 from automl.archive import open_study
 from automl.report import tables, terminal
-from automl.report.facts import facts
+from automl.reporting import report_of
 from automl.terminal import console, emit
 
 
 def main(options: Namespace) -> None:
     """Show a study that has run or runs."""
-    found = facts(open_study(options.study).history())
+    found = report_of(open_study(options.study).history())
     if options.json:
         emit(tables.as_json(found))
     else:

@@ -1,14 +1,28 @@
-"""Ask a study's plugins for their sections of a report; one that fails harms no other."""
+"""Everything that a report needs: facts, sections of plugins, and points that were trained again."""
 
 import traceback
 
 from automl import stopping, timing
+from automl.archive import open_study
 from automl.errors import AutomlError
 from automl.history import History
 from automl.planning import plan
 from automl.plugins import Plugins
+from automl.report.facts import facts
+from automl.report.records import Facts
 from automl.sections import Section
 from automl.studyfile import read
+
+
+def report_of(history: History) -> Facts:
+    """Compute what a report of a study says."""
+    return facts(history, sections(history), again=repeats(history))
+
+
+def repeats(history: History) -> list[History]:
+    """Return the studies beside this one in which `automl retrain` trained its points again."""
+    beside = sorted(history.folder.parent.glob(f"{history.study.name}-point-*/study.yaml"))
+    return [open_study(str(path.parent)).history() for path in beside]
 
 
 def sections(history: History) -> list[tuple[str, Section | str]]:
