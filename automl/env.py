@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from automl.errors import AutomlError
-from automl.marks import Trail
-from automl.scalars import short
+from automl.reading.marks import Trail
+from automl.reading.scalars import short
 from automl.suggest import distance
 
 NAMED = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")

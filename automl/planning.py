@@ -10,13 +10,13 @@ from pydantic import BaseModel, ValidationError
 from automl.errors import StudyError
 from automl.forbid import Forbid
 from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
+from automl.reading.wording import mistakes
 from automl.settings import read, settle, without_path
 from automl.space import Fixed, Parameter, Space, Value
 from automl.spec import spec_of
 from automl.study import Study
 from automl.studyfile import StudyFile
 from automl.suggest import did_you_mean_or_known
-from automl.wording import mistakes
 
 Place = tuple[Hashable, ...]
 

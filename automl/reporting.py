@@ -1,4 +1,4 @@
-"""Everything that a report needs: facts, sections of plugins, and points that were trained again."""
+"""All that a report needs: facts, sections of plugins, and points that were trained again."""
 
 import traceback
 

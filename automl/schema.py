@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from automl.checks import SAMPLERS
-from automl.scalars import GROUPED
+from automl.reading.checks import SAMPLERS
+from automl.reading.scalars import GROUPED
 from automl.spec import KINDS
 from automl.study import Study
 

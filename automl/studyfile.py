@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from automl import overrides as sets
-from automl import yamlfile
-from automl.checks import check
 from automl.env import mask, resolve, resolved
 from automl.env import problems as env_problems
 from automl.errors import Problem, StudyError
-from automl.marks import Marks, Trail, dotted
-from automl.scalars import short
+from automl.reading import overrides as sets
+from automl.reading import yamlfile
+from automl.reading.checks import check
+from automl.reading.marks import Marks, Trail, dotted
+from automl.reading.scalars import short
+from automl.reading.wording import Mistake, mistakes
+from automl.reading.yamlwrite import write
 from automl.study import Study
-from automl.wording import Mistake, mistakes
-from automl.yamlwrite import write
 
 __all__ = ["StudyFile", "check", "dump", "mask", "of", "read", "resolve", "resolved"]
 

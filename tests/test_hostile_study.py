@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from study_texts import FULL, SMALL, problems_of
 
 from automl.errors import StudyError
+from automl.reading.yamlfile import BYTES
 from automl.studyfile import read
-from automl.yamlfile import BYTES
 
 LAUGHS = "a: &a [lol, lol, lol]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"

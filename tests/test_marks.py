@@ -1,7 +1,7 @@
 import pickle
 
 from automl.errors import StudyError
-from automl.marks import Marks, Place, dotted
+from automl.reading.marks import Marks, Place, dotted
 
 MARKS = Marks(
     "x.yaml",

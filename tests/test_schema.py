@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel, Field
 from study_texts import FULL, SMALL
 
+from automl.reading.yamlfile import load
 from automl.schema import schema
 from automl.studyfile import Study, dump
-from automl.yamlfile import load
 
 
 class Inner(BaseModel, extra="forbid"):

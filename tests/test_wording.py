@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from automl.wording import mistakes
+from automl.reading.wording import mistakes
 
 
 class Colour(Enum):

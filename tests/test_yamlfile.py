@@ -5,10 +5,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl import yamlfile
 from automl.errors import StudyError
-from automl.marks import Place
-from automl.yamlwrite import write
+from automl.reading import yamlfile
+from automl.reading.marks import Place
+from automl.reading.yamlwrite import write
 
 
 def data(text):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from automl import pareto
 from automl.history import History
+from automl.reading.yamlwrite import write
 from automl.report import points as rows_of
 from automl.report import progress, timeline
 from automl.report.importance import METHOD, importance, relations
@@ -17,7 +18,6 @@ from automl.report.records import Constraint, Facts, Objective, Part, Point
 from automl.report.text import masked, one_line, unit
 from automl.sections import Section
 from automl.space import Choice, Float, Int
-from automl.yamlwrite import write
 
 STATES = ("done", "stopped", "failed", "running", "waiting")
 Sections = Iterable[tuple[str, Section | str]]

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from automl.forbid import Forbid
-from automl.marks import Trail
-from automl.scalars import short
+from automl.reading.marks import Trail
+from automl.reading.scalars import short
 from automl.space import Choice, Parameter, shown
 from automl.study import Study
 from automl.suggest import did_you_mean, did_you_mean_or_known

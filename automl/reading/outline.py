@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from automl.marks import Trail
+from automl.reading.marks import Trail
 
 Json = Mapping[str, Any]  # a JSON Schema, or a part of one
 

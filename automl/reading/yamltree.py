@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import yaml
 
 from automl.errors import Problem, StudyError
-from automl.marks import Marks, Place, Trail, dotted
-from automl.scalars import TooLongError, bare, scalar, short
+from automl.reading.marks import Marks, Place, Trail, dotted
+from automl.reading.scalars import TooLongError, bare, scalar, short
 
 DEPTH = 32  # mappings and lists inside each other
 NODES = 50_000  # keys and values, those of aliases counted each time

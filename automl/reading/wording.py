@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from automl import outline
-from automl.marks import Trail, dotted
-from automl.outline import Json
-from automl.scalars import TooLongError, scalar, short
+from automl.reading import outline
+from automl.reading.marks import Trail, dotted
+from automl.reading.outline import Json
+from automl.reading.scalars import TooLongError, scalar, short
 from automl.suggest import LISTED, did_you_mean, nearest
 
 TYPES = {

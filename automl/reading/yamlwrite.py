@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from automl.errors import AutomlError
-from automl.scalars import FLOAT, INT, WORDS
+from automl.reading.scalars import FLOAT, INT, WORDS
 
 WORD = re.compile("|".join(map(re.escape, WORDS)))
 

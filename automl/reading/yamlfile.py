@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from automl.errors import Problem, StudyError
-from automl.marks import Marks, Place
-from automl.yamltree import Builder
+from automl.reading.marks import Marks, Place
+from automl.reading.yamltree import Builder
 
 BYTES = 2**20  # of a file
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from automl.errors import Problem
-from automl.scalars import bare
+from automl.reading.scalars import bare
 
 Trail: TypeAlias = tuple[Hashable, ...]  # the keys and indices that lead to a value
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from automl import outline, yamlfile
 from automl.errors import Problem, StudyError
-from automl.marks import COMMAND_LINE, Marks, Trail, dotted
-from automl.outline import Json
-from automl.scalars import bare, short
+from automl.reading import outline, yamlfile
+from automl.reading.marks import COMMAND_LINE, Marks, Trail, dotted
+from automl.reading.outline import Json
+from automl.reading.scalars import bare, short
 from automl.study import Study
 from automl.suggest import nearest
 
