@@ -35,6 +35,64 @@ def convex(points: Sequence[Pair]) -> list[Pair]:
     return hull[: lowest + 1]
 
 
+def filled(shares: Sequence[float], pairs: Sequence[Pair], count: int = 400) -> list[Pair]:
+    """Return what static mixtures between those that were run would give.
+
+    A straight line between two static mixtures lies above the curve of those between them: against
+    it, every other mixture would look better than it is. Both changes are interpolated over the
+    target share instead; pairs of equal shares are averaged first.
+
+    Args:
+        shares: target share of each static mixture.
+        pairs: its changes.
+        count: number of shares at which to interpolate.
+    """
+    known = np.unique(np.array(shares))
+    if len(known) < 3:
+        return list(pairs)
+    table = np.array(
+        [np.mean([p for s, p in zip(shares, pairs, strict=True) if s == k], axis=0) for k in known]
+    )
+    at = np.union1d(np.linspace(known[0], known[-1], count), known)
+    curves = [monotone(known, table[:, axis], at) for axis in (0, 1)]
+    return [(float(x), float(y)) for x, y in zip(*curves, strict=True)]
+
+
+def monotone(x: Array, y: Array, at: Array) -> Array:
+    """Interpolate by cubics that do not overshoot (F. N. Fritsch and J. Butland, 1984).
+
+    Args:
+        x: (N,) rising, three at least.
+        y: (N,) values.
+        at: where to interpolate, between the first and the last x.
+    """
+    h, d = np.diff(x), np.diff(y) / np.diff(x)
+    slopes = np.zeros_like(y)
+    heavy, light = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    same = d[:-1] * d[1:] > 0
+    before, after = np.where(same, d[:-1], 1.0), np.where(same, d[1:], 1.0)
+    slopes[1:-1] = np.where(same, (heavy + light) / (heavy / before + light / after), 0.0)
+    slopes[0] = edge(h[0], h[1], d[0], d[1])
+    slopes[-1] = edge(h[-1], h[-2], d[-1], d[-2])
+    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(h) - 1)
+    t = (at - x[i]) / h[i]
+    found: Array = (
+        (1 + 2 * t) * (1 - t) ** 2 * y[i]
+        + t * (1 - t) ** 2 * h[i] * slopes[i]
+        + t**2 * (3 - 2 * t) * y[i + 1]
+        + t**2 * (t - 1) * h[i] * slopes[i + 1]
+    )
+    return found
+
+
+def edge(near: float, far: float, first: float, second: float) -> float:
+    """Return the slope at an end, from the two intervals beside it, without overshooting."""
+    slope = ((2 * near + far) * first - near * second) / (near + far)
+    if slope * first <= 0:
+        return 0.0
+    return 3 * first if first * second <= 0 and abs(slope) > 3 * abs(first) else slope
+
+
 def turn(a: Pair, b: Pair, c: Pair) -> float:
     """Return above 0 if the way from a over b to c turns left."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import automl
-from automl_data_mixing.front import Pair, convex, front_gain, noise_of
+from automl_data_mixing.front import Pair, convex, filled, front_gain, noise_of
 
-POLICY = "data_mixing.policy"
+POLICY, SHARE = "data_mixing.policy", "data_mixing.target_share"
 FORGOTTEN = 0.5  # nats a byte that pre-training must gain before forgetting means anything
 
 
@@ -20,13 +20,15 @@ class Facts:
     """What the sections are made of.
 
     Attributes:
-        static: changes of source and target losses of static mixtures, prepared and tried.
+        static: changes of source and target losses of even static mixtures, prepared and tried.
+        between: those of the static mixtures between them, interpolated.
         noise: their standard deviations over seeds; not a number without repeats.
         trials: finished trials with their changes, those of static mixtures left out.
         gains: how far each is beyond the static front, in standard deviations of the noise.
     """
 
     static: tuple[Pair, ...]
+    between: tuple[Pair, ...]
     noise: Pair
     trials: tuple[tuple[automl.Trial, Pair], ...]
     gains: tuple[float, ...]
@@ -61,16 +63,28 @@ def facts_of(history: automl.History, runs: Any, base: Any) -> Facts:
     change = {i: np.array(r["final"]) - base["losses"] for i, r in enumerate(runs["runs"])}
     pairs = {i: (float(c[~flags].mean()), float(c[flags].mean())) for i, c in change.items()}
     labels = [run["label"] for run in runs["runs"]]
-    static = [pairs[i] for i, label in enumerate(labels) if label.startswith("static")]
+    static = [
+        (float(label.split()[1]), pairs[i])
+        for i, label in enumerate(labels)
+        if label.startswith("static")
+    ]
     repeated = [i for i, label in enumerate(labels) if label.startswith("repeat")]
     twins = [i for i in range(len(labels)) if repeated and same(runs, i, repeated[0])]
     noise = noise_of([pairs[i] for i in twins])
     done = [(trial, ended(trial.metrics)) for trial in history.finished()]
-    static += [pair for trial, pair in done if trial.params.get(POLICY) == "static"]
-    others = tuple((trial, pair) for trial, pair in done if trial.params.get(POLICY) != "static")
+    static += [(trial.params[SHARE], pair) for trial, pair in done if is_even(trial)]
+    others = tuple((trial, pair) for trial, pair in done if not is_even(trial))
+    between = filled([share for share, _ in static], [pair for _, pair in static])
     unit = noise if np.isfinite(noise).all() and min(noise) > 0 else (1.0, 1.0)
-    gains = front_gain([pair for _, pair in others], static, unit)
-    return Facts(tuple(static), noise, others, tuple(gains.tolist()))
+    gains = front_gain([pair for _, pair in others], between, unit)
+    seen = tuple(pair for _, pair in static)
+    return Facts(seen, tuple(between), noise, others, tuple(gains.tolist()))
+
+
+def is_even(trial: automl.Trial) -> bool:
+    """Say whether a trial was a static mixture that is even inside its fields."""
+    searched = any(name.startswith("data_mixing.composition") for name in trial.params)
+    return trial.params.get(POLICY) == "static" and SHARE in trial.params and not searched
 
 
 def same(runs: Any, first: int, second: int) -> bool:
@@ -99,7 +113,7 @@ def pretraining(runs: Any, base: Any) -> tuple[automl.Text, ...]:
 
 def front(facts: Facts) -> automl.Figure:
     """Draw forgetting against gain, for static mixtures and for every other policy."""
-    hull = convex(facts.static)
+    hull = convex(facts.between)
     series = [
         automl.Series("static", *columns(facts.static), style="points"),
         automl.Series("static front", *columns(hull), style="line"),
@@ -113,7 +127,8 @@ def front(facts: Facts) -> automl.Figure:
         "change of the mean source loss (nats a byte)",
         "change of the mean target loss (nats a byte)",
         "Points further down learned more of the targets, points further left forgot less of the "
-        "sources. The line joins the best static mixtures; what lies below it is beyond them.",
+        "sources. The line is the front of static mixtures, interpolated between those that were "
+        "run; what lies below it is beyond them.",
     )
 
 

@@ -22,14 +22,14 @@ from automl_data_mixing import agent
 from automl_data_mixing.corpus import Corpus, load
 from automl_data_mixing.course import Policy
 from automl_data_mixing.evaluation import Evaluator
-from automl_data_mixing.front import Pair, convex, front_gain, hypervolume
+from automl_data_mixing.front import Pair, filled, front_gain, hypervolume
 from automl_data_mixing.options import Options
 from automl_data_mixing.policies import Constant, Schedule, Static
 from automl_data_mixing.preparation import best_predicted
 from automl_data_mixing.steering import Steering
 from automl_data_mixing.workbench import mixture_data, moved, setting_of, unseen
 
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 PREFERENCES = (0.2, 0.5, 0.8)
 
 
@@ -92,14 +92,15 @@ def collect(bench: Bench, seeds: int) -> dict[str, list[Pair]]:
     """Run everything that has not been run yet, and keep it in the study's folder."""
     path = bench.home / "bench" / "headline.json"
     path.parent.mkdir(exist_ok=True)
-    found: dict[str, list[Pair]] = json.loads(path.read_text()) if path.is_file() else {}
-    for seed in range(seeds):
+    found: dict[str, dict[str, Pair]] = json.loads(path.read_text()) if path.is_file() else {}
+    for seed in range(100, 100 + seeds):
         for name, policy in bench.policies():
-            rows = found.setdefault(name, [])
-            if len(rows) <= seed:
-                rows.append(bench.run(policy(), 100 + seed))
+            rows = found.setdefault(name, {})
+            if str(seed) not in rows:
+                rows[str(seed)] = bench.run(policy(), seed)
                 path.write_text(json.dumps(found))
-    return {name: [(a, b) for a, b in rows[:seeds]] for name, rows in found.items()}
+    whole = [str(seed) for seed in range(100, 100 + seeds)]
+    return {name: [(rows[s][0], rows[s][1]) for s in whole] for name, rows in found.items()}
 
 
 def pooled(found: dict[str, list[Pair]]) -> Pair:
@@ -113,8 +114,11 @@ def gains_of(found: dict[str, list[Pair]], name: str, unit: Pair) -> np.ndarray[
     """Return the front gain of each seed against the static front of the same seed."""
     gains = []
     for seed, pair in enumerate(found[name]):
-        static = [p[seed] for n, p in found.items() if n.startswith("static") and n != name]
-        gains.append(float(front_gain([pair], static, unit)[0]))
+        static = {float(n.split()[1]): p[seed] for n, p in found.items() if n.startswith("static")}
+        if name.startswith("static"):
+            del static[float(name.split()[1])]
+        curve = filled(list(static), list(static.values()))
+        gains.append(float(front_gain([pair], curve, unit)[0]))
     return np.array(gains)
 
 
@@ -142,8 +146,6 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
             for s in range(len(found[names[0]]))
         ]
         write(f"hypervolume {kind:<14}{np.mean(volumes):.4f} ± {error(volumes):.4f}\n")
-    hull = convex([tuple(np.mean(p, axis=0)) for n, p in found.items() if n.startswith("static")])
-    write("static front of the means: " + ", ".join(f"({x:.4f}, {y:.4f})" for x, y in hull) + "\n")
 
 
 def main() -> None:
