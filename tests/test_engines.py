@@ -134,3 +134,41 @@ def test_a_module_that_cannot_be_imported_is_named_before_any_trial(tmp_path):
 def test_a_path_of_the_space_that_the_model_does_not_take_is_refused(tmp_path):
     with pytest.raises(AutomlError, match=r"Blank takes no 'xx'; did you mean 'x'\?"):
         run(tmp_path, space={"model.xx": {"float": [0, 1]}})
+
+
+HOG = """
+import time
+
+import toys
+
+import automl
+
+
+class Mine(toys.Formula):
+    @automl.hookimpl
+    def train(self, job):
+        if job.model.x > 0.6:
+            held = b"x" * 2_000_000_000
+            time.sleep(100)
+        return True
+"""
+
+
+def test_a_trial_that_takes_more_memory_than_it_may_is_killed_as_out_of_memory(tmp_path):
+    (tmp_path / "formula.py").write_text(HOG, encoding="utf-8")
+    search = {"sampler": "random", "enqueue": ({"model.x": 0.9},)}
+    resources = {"parallel": 1, "memory": "1.5GB"}
+    study = toys.study(
+        tmp_path, engine="local", resources=resources, search=search, budget={"trials": 2}
+    )
+    trials = automl.run(study, here=tmp_path).trials
+    assert [trial.state for trial in trials] == ["done", "failed"]
+    assert trials[1].failure.kind == "oom"
+    assert "resources.memory is 1.5 GB" in trials[1].failure.message
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_relative_paths_begin_beside_the_study(tmp_path, engine):
+    (tmp_path / "number.txt").write_text("0.25")
+    (trial,) = run(tmp_path, "File", engine=engine, budget={"trials": 1}).trials
+    assert trial.metrics["near"] == 0.25

@@ -77,6 +77,7 @@ def main(spec: JobSpec, connection: Connection, threads: int) -> None:
     sign(spec.folder)
     set_environment(spec.devices, threads)
     sys.path[:0] = [str(spec.here)]
+    os.chdir(spec.here)  # where relative paths of the study begin
     pipe = Pipe(spec, connection)
     outcome = work(spec, pipe, threads)
     if spec.kind == "trial":

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +71,8 @@ class InlineEngine:
                 sys.path.insert(0, here)
             spec.folder.mkdir(parents=True, exist_ok=True)
             handle(Started(spec, 0))
-            outcome = stages.run(spec, Direct(spec, handle, self.stops))
+            with chdir(spec.here):  # where relative paths of the study begin
+                outcome = stages.run(spec, Direct(spec, handle, self.stops))
             self.stops.discard(spec.key)
             self.waiting.pop(0)
             handle(Ended(spec, outcome))
