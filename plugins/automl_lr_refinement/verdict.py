@@ -51,9 +51,10 @@ class Comparison:
         """Say the verdict in a sentence."""
         gain, error = self.gain()
         what = "refined is exported" if self.case() == "better" else "linear decay is exported"
+        way = "better" if gain > 0 else "worse"
         return (
-            f"On {len(self.linear)} fresh seeds refined is {self.case()}: {self.metric} is better "
-            f"by {gain:.4g} with a standard error of {error:.2g}; {what}."
+            f"On {len(self.linear)} fresh seeds refined is {self.case()}: its {self.metric} is "
+            f"{abs(gain):.4g} {way} on average, with a standard error of {error:.2g}; {what}."
         )
 
 
