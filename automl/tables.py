@@ -11,7 +11,7 @@ STUDIES = sa.Table(
     sa.Column("name", sa.String(64), unique=True, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("study", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("provenance", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False, default=0.0),
 )
