@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 NOISE = 2.0  # standard errors of the mean difference that count as more than noise
-Case: TypeAlias = Literal["better", "no difference", "worse"]
+Case: TypeAlias = Literal["better", "no different", "worse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Comparison:
         """Say which case it is; a difference within two standard errors is none."""
         gain, error = self.gain()
         if abs(gain) <= NOISE * error or not np.isfinite(gain):
-            return "no difference"
+            return "no different"
         return "better" if gain > 0 else "worse"
 
     def text(self) -> str:
