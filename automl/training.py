@@ -188,7 +188,7 @@ def lightning_name(thing: Any) -> str:
 
 
 def example(model: Any, data: Any) -> Any:
-    """Return an input of the model: its `example_input_array`, or the first batch's inputs."""
+    """Return an input of the model: its `example_input_array`, or one sample of the first batch."""
     given = getattr(model, "example_input_array", None)
     if given is not None:
         return given
@@ -197,7 +197,16 @@ def example(model: Any, data: Any) -> Any:
         data.setup("validate")
     loader = source.val_dataloader()
     batch = next(iter(loader[0] if isinstance(loader, list) else loader))
-    return batch[0] if isinstance(batch, list | tuple) else batch
+    return one_sample(batch[0] if isinstance(batch, list | tuple) else batch)
+
+
+def one_sample(inputs: Any) -> Any:
+    """Return the first sample of a batch, as a batch of one."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs[:1]
+    if isinstance(inputs, Mapping):
+        return {name: one_sample(value) for name, value in inputs.items()}
+    return inputs
 
 
 def save_model(model: Any, path: Path, init_args: Mapping[str, Any]) -> bool:
