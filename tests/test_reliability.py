@@ -313,7 +313,7 @@ def test_a_trial_that_is_not_feasible_takes_no_place(tmp_path):
 def test_the_long_kill_drill_loses_nothing(tmp_path, trials, kills):
     from automl.testing.drill import Drill
 
-    report = Drill(tmp_path, trials, kills, 0, 2).run()
+    report = Drill(tmp_path, trials=trials, kills=kills).run()
     assert (report.problems, report.orphans, report.twice, report.failed) == ([], 0, 0, 0)
     assert report.trials == trials
 
@@ -321,6 +321,6 @@ def test_the_long_kill_drill_loses_nothing(tmp_path, trials, kills):
 def test_a_short_kill_drill_loses_nothing(tmp_path):
     from automl.testing.drill import Drill
 
-    report = Drill(tmp_path, 6, 2, 3, 2).run()
+    report = Drill(tmp_path, trials=6, kills=2, seed=3).run()
     assert (report.problems, report.orphans, report.twice, report.failed) == ([], 0, 0, 0)
     assert (report.trials, sum(report.kills.values())) == (6, 2)

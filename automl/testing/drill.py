@@ -1,6 +1,6 @@
 """The kill drill: a study with real training is killed at random moments until it is done.
 
-    python -m automl.testing.drill [--trials 60] [--kills 30] [--seed 0] [--parallel 2]
+    python -m automl.testing.drill [--trials 60] [--kills 30] [--seed 0] [--parallel 2] [--pause 2]
 
 Prints a table of what was killed, what was lost, told twice or left behind, and how long a study
 took to go on. Which process is killed and how long it is left alone is drawn from the seed.
@@ -96,9 +96,20 @@ class Drill:
         kills: after so many, the study is left alone.
         seed: of the victims and the moments, and of the study.
         parallel: trials at once.
+        pause: mean seconds between two kills.
     """
 
-    def __init__(self, folder: Path, trials: int, kills: int, seed: int, parallel: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a drill is made of
+        self,
+        folder: Path,
+        *,
+        trials: int,
+        kills: int,
+        seed: int = 0,
+        parallel: int = 2,
+        pause: float = 2.0,
+    ) -> None:
+        self.pause = pause
         self.study, self.said = folder / "drill.yaml", folder / "said.jsonl"
         self.home = folder / "runs" / "drill"
         text = STUDY.format(
@@ -153,7 +164,7 @@ class Drill:
             if self.left() <= 0:
                 driver.wait()
             else:
-                time.sleep(self.random.expovariate(1.0))
+                time.sleep(self.random.expovariate(1 / self.pause))
                 self.strike(driver)
         if driver.returncode not in {0, -signal.SIGKILL}:
             self.report.failed += 1
@@ -233,10 +244,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parallel", type=int, default=2)
-    options = parser.parse_args()
+    parser.add_argument("--pause", type=float, default=2.0)
+    options = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as name:
-        drill = Drill(Path(name), options.trials, options.kills, options.seed, options.parallel)
-        report = drill.run()
+        report = Drill(Path(name), **options).run()
     out = sys.stdout.write
     out("| | |\n|---|---|\n" + "".join(f"| {what} | {said} |\n" for what, said in report.rows()))
     out("".join(f"\n{problem}" for problem in report.problems))
