@@ -99,7 +99,7 @@ class Drill:
         pause: mean seconds between two kills.
     """
 
-    def __init__(  # noqa: PLR0913 - what a drill is made of
+    def __init__(
         self,
         folder: Path,
         *,
