@@ -155,7 +155,7 @@ class Saver(Checkpoint):
         if self.saved_step == trainer.global_step:
             return
         name = f"step={trainer.global_step}.ckpt"
-        self.checkpoints.save(name, trainer.save_checkpoint)
+        self.checkpoints.save(name, trainer.save_checkpoint, scalars(trainer.callback_metrics))
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def state_dict(self) -> dict[str, Any]:

@@ -27,21 +27,30 @@ class Saved:
 
 
 class Checkpoints:
-    """The checkpoints in one folder; `finished` holds the phase's metrics once it has ended."""
+    """The checkpoints in one folder.
+
+    Attributes:
+        metrics: what had been logged when the last one was saved.
+        finished: the phase's metrics once it has ended.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         manifest = read_json(folder / MANIFEST) or {}
         files: list[Mapping[str, Any]] = manifest.get("files", [])
         self.files = [Saved(folder / one["name"], one["size"], one["sha256"]) for one in files]
+        self.metrics: dict[str, float] = manifest.get("metrics", {})
         self.finished: dict[str, float] | None = manifest.get("finished")
 
     def last(self) -> Path | None:
         """Return the newest checkpoint that is intact, or None."""
         return next((saved.path for saved in reversed(self.files) if saved.intact()), None)
 
-    def save(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write a checkpoint and drop the oldest beyond those that are kept."""
+    def save(
+        self, name: str, write: Callable[[Path], object], metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Write a checkpoint with the metrics so far, and drop the oldest beyond those kept."""
+        self.metrics = dict(metrics or {})
         path = self.folder / name
         write_with(path, write)
         self.files = [one for one in self.files if one.path != path]
@@ -60,4 +69,7 @@ class Checkpoints:
         files = [
             {"name": one.path.name, "size": one.size, "sha256": one.sha256} for one in self.files
         ]
-        write_json(self.folder / MANIFEST, {"files": files, "finished": self.finished})
+        write_json(
+            self.folder / MANIFEST,
+            {"files": files, "metrics": self.metrics, "finished": self.finished},
+        )

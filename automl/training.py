@@ -75,7 +75,8 @@ class Lightning:
         trainer = self.trainer(job, model, phase, checkpoints, options)
         resume = None if last is None else str(last)
         trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
-        metrics = scalars(trainer.callback_metrics)
+        # a fit that was killed after its last epoch has nothing left to log
+        metrics = scalars(trainer.callback_metrics) or checkpoints.metrics
         if not job.stopped:
             checkpoints.finish(metrics)
         return metrics

@@ -14,7 +14,7 @@ from automl.testing.contract import CHECKS, Subject
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = {
     "pruning": "pruning.yaml",
-    "lr_refinement": "lr_refinement.yaml",
+    "lr_refinement": "lr_refinement-smoke.yaml",
     "nas": "nas-smoke.yaml",
     "data_mixing": "data_mixing-smoke.yaml",
     "reward_weights": "reward_weights.yaml",

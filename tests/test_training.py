@@ -122,3 +122,12 @@ def test_a_latency_is_kept_with_the_circumstances_of_its_measurement(tmp_path):
     kept = json.loads((tmp_path / "t" / "latency.json").read_text())
     assert kept["median_ms"] == outcome.metrics["latency_ms"] > 0
     assert {"iqr_ms", "batch", "device", "dtype", "threads"} <= kept.keys()
+
+
+def test_a_fit_that_was_killed_after_its_last_epoch_keeps_its_metrics(tmp_path):
+    uncut = stages.run(spec(tmp_path), Heard())
+    manifest = tmp_path / "t" / "checkpoints" / "train" / "manifest.json"
+    known = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(known | {"finished": None}))
+    again = stages.run(replace(spec(tmp_path), attempt=1), Heard())
+    assert again.metrics["val_loss"] == uncut.metrics["val_loss"]
