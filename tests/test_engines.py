@@ -63,6 +63,7 @@ def test_a_trial_that_hangs_is_killed_at_its_time_limit(tmp_path):
     assert trials[1].failure.kind == "timeout"
 
 
+@pytest.mark.slow
 def test_the_users_script_is_not_run_again_by_the_trials(tmp_path):
     toys.beside(tmp_path)
     script = tmp_path / "script.py"
@@ -98,6 +99,7 @@ def descendants(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_when_the_driver_is_killed_all_its_processes_are_gone_at_once(tmp_path):
     driver = start_slow(tmp_path)
     children = descendants(driver.pid)
@@ -117,6 +119,7 @@ def test_a_study_goes_on_after_its_driver_was_killed(tmp_path):
     assert any(len(trial.attempts) > 1 for trial in result.trials)
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_runs_for_the_next_time(tmp_path):
     driver = start_slow(tmp_path)
     driver.send_signal(signal.SIGINT)

@@ -25,6 +25,7 @@ def model():
     return TinyGPT(width=8, layers=1, heads=2, context=8, lr=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*")
 @pytest.mark.filterwarnings("ignore:.*log_every_n_steps.*:UserWarning")

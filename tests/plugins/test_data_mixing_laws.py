@@ -36,6 +36,7 @@ def test_the_error_of_a_run_left_out_equals_a_fit_without_it():
     assert laws.left_out(mixtures, losses, 0.5, 1e-3) == pytest.approx(np.mean(errors), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_cross_validation_prefers_the_law_that_made_the_data():
     mixtures, losses = planted(60)
     name, errors = laws.choose(mixtures, losses)

@@ -189,6 +189,7 @@ while sampler.place.batch < 120:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_with_the_same_rows(tmp_path):
     logs = []
     for name, ends in {"whole": [999], "killed": [33, 34, 71, 999]}.items():

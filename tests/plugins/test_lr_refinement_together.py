@@ -24,6 +24,7 @@ class Deaf:
         return False
 
 
+@pytest.mark.slow
 def test_a_refined_model_is_pruned_and_both_plugins_are_heard(tmp_path):
     refined = {"shape": "refined", "own_scheduler": "replace"}
     pruned = {"front": 1, "compare": False, "finetune_epochs": 0, "calibration": 32, "points": 3}

@@ -195,6 +195,7 @@ def study(**options):
 PRETRAIN = {"max_epochs": 1, "limit_train_batches": 20, "limit_val_batches": 1}
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("weighter", ["hv_gradient", "gradient"])
 def test_a_language_model_starts_from_demonstrations_and_trains(tmp_path, weighter):
@@ -209,6 +210,7 @@ def test_a_language_model_starts_from_demonstrations_and_trains(tmp_path, weight
     assert set(outcome.metrics) >= {"val_accuracy", "val_brevity", "val_form", "step"}
 
 
+@pytest.mark.slow
 @quiet
 def test_a_language_run_that_was_cut_ends_as_the_uncut_one(tmp_path):
     made = study()
