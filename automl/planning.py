@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from automl.errors import StudyError
+from automl.errors import PluginError, StudyError
 from automl.forbid import Forbid
 from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
 from automl.reading.wording import mistakes
@@ -54,7 +54,7 @@ def plan(file: StudyFile, defaults: Mapping[str, Value] | None = None) -> Plan:
         PluginError: a plugin that cannot be loaded.
     """
     study, here = file.study, file.here
-    kinds = kinds_of(study.plugins, here)
+    kinds = loaded(file)
     wrong = [
         (("plugins", name, *place), message)
         for name, kind in kinds.items()
@@ -77,6 +77,18 @@ def plan(file: StudyFile, defaults: Mapping[str, Value] | None = None) -> Plan:
     except ValueError as error:
         raise StudyError([file.problem(("space",), f"space: {error}")]) from error
     return Plan(study, space, plugins, here)
+
+
+def loaded(file: StudyFile) -> dict[str, Kind]:
+    """Import the plugins of a study; what is wrong with one points at its key."""
+    kinds: dict[str, Kind] = {}
+    for name, options in file.study.plugins.items():
+        try:
+            kinds |= kinds_of({name: options}, file.here)
+        except PluginError as error:
+            problem = file.problem(("plugins", name), str(error))
+            raise PluginError(str(problem)) from error
+    return kinds
 
 
 def refuse(file: StudyFile, found: Iterable[tuple[Place, str]]) -> None:

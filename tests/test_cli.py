@@ -187,3 +187,10 @@ def test_help_starts_within_a_few_times_what_python_itself_takes():
         return min(times)
 
     assert best("-m", "automl", "--help") < 4 * best("-c", "pass")
+
+
+def test_a_plugin_that_is_not_installed_is_refused_at_its_line(here, capsys):
+    (here / "study.yaml").write_text(STUDY.replace("formula: {path: formula.py}", "prunning: {}"))
+    assert code(["run", "study.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert "study.yaml:4:11: no plugin named 'prunning'; did you mean 'pruning'?" in error
