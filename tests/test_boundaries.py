@@ -111,7 +111,7 @@ def test_no_module_imports_one_that_imports_it():
     done, open_now = set(), []
 
     def visit(name):
-        assert name not in open_now, open_now[open_now.index(name) :] + [name]
+        assert name not in open_now, [*open_now[open_now.index(name) :], name]
         if name not in done:
             open_now.append(name)
             for other in sorted(graph[name]):
