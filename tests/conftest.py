@@ -1,8 +1,6 @@
 """Fixtures of all tests."""
 
-import multiprocessing.forkserver
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True, scope="session")
 def _children_import_what_tests_import():
     """Let processes that tests start find the toys of the tests."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+    )
 
 
 @pytest.fixture

@@ -85,9 +85,7 @@ def test_hooks_run_in_the_order_of_the_study(tmp_path):
     kinds = {
         name: written(tmp_path, body, f"{name}.py")["mine"] for name in ("one", "two", "three")
     }
-    kinds = {
-        name: plugins.Kind(name, made.origin, made.make) for name, made in kinds.items()
-    }
+    kinds = {name: plugins.Kind(name, made.origin, made.make) for name, made in kinds.items()}
     order = [one.kind.name for one, _ in Plugins(kinds, {}).call("measure", job=None)]
     assert order == ["one", "two", "three"]
 

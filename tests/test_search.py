@@ -104,7 +104,9 @@ def test_failures_are_classified(tmp_path, how, kind):
 
 def test_a_study_whose_trials_all_fail_fails(tmp_path):
     plugins = {"formula": {"path": "formula.py", "above": -1.0}}
-    with pytest.raises(AutomlError, match="all 3 trials failed, the last with RuntimeError: as told"):
+    with pytest.raises(
+        AutomlError, match="all 3 trials failed, the last with RuntimeError: as told"
+    ):
         run(tmp_path, "Break", budget={"trials": 3}, plugins=plugins)
 
 
@@ -117,7 +119,9 @@ def test_too_many_failures_in_a_row_end_the_study(tmp_path):
 def test_a_retry_runs_the_same_parameters_again_as_another_attempt(tmp_path):
     plugins = {"formula": {"path": "formula.py", "above": -1.0, "times": 1}}
     policies = {"user": {"retry": 2}}
-    trials = run(tmp_path, "Break", budget={"trials": 2}, plugins=plugins, on_failure=policies).trials
+    trials = run(
+        tmp_path, "Break", budget={"trials": 2}, plugins=plugins, on_failure=policies
+    ).trials
     assert [trial.state for trial in trials] == ["done", "done"]
     assert [[a.outcome for a in trial.attempts] for trial in trials] == [["user", "done"]] * 2
 

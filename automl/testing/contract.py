@@ -19,7 +19,7 @@ from automl.planning import plan, reaches
 from automl.plugins import Kind, Plugins, kind, options_of, proposals
 from automl.report.facts import facts
 from automl.report.html import render
-from automl.sectioning import from_plugins
+from automl.reporting import from_plugins
 from automl.studyfile import StudyFile, read
 
 HEAVY = ("torch", "pytorch_lightning", "lightning", "optuna", "pandas", "sklearn")
