@@ -19,6 +19,7 @@ from automl_nas.space import Architecture, Space
 
 Vector: TypeAlias = NDArray[np.float64]
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
+SIMPLE = 20.0  # trainings that the estimate alone is worth in a calibration
 TINY = 1e-9
 
 
@@ -79,6 +80,23 @@ def one_hot(space: Space, architectures: Sequence[Architecture]) -> Vector:
     return np.concatenate(blocks, axis=1)
 
 
+def blended(full: Ridge, simple: Ridge) -> Ridge:
+    """Return the mean of a model and one on its last feature alone, which weighs as 20 trainings.
+
+    With few trainings the rich model follows their noise; with many the simple one fades.
+    """
+    count = len(full.left_out)
+    share = count / (count + SIMPLE)
+    alone = np.zeros_like(full.weights)
+    alone[-1] = simple.weights[0]
+    return Ridge(
+        full.center,
+        share * full.weights + (1 - share) * alone,
+        full.intercept,
+        share * full.left_out + (1 - share) * simple.left_out,
+    )
+
+
 def ranks(truth: Any) -> Vector:
     """Return mid-ranks in (0, 1); equals share theirs."""
     values = np.asarray(truth, dtype=np.float64)
@@ -125,7 +143,7 @@ class Calibration:
     Attributes:
         model: of the ranks of the truth.
         scale: from ranks to values.
-        kept: whether the supernet's estimate is a feature: it is when that predicts better.
+        kept: whether the supernet's estimate is a feature: it is unless it harms.
         taus: Kendall's tau of left-out predictions, by the features: `operations` alone, with the
             `supernet`; and of the raw supernet estimate, `raw`.
         sd: root mean square of the left-out errors of the half that is predicted to be better.
@@ -150,7 +168,10 @@ def joined(plain: Vector, supernet: Vector) -> Vector:
 
 
 def calibrated(plain: Vector, supernet: Vector, truth: Any) -> Calibration:
-    """Fit the truth with and without the supernet's estimate, and keep what predicts better.
+    """Fit the truth with and without the supernet's estimate, and drop it if it harms.
+
+    It is dropped if left-out predictions without it have a tau that is higher by more than half of
+    the standard error that a tau has by chance: with few trainings a smaller difference is noise.
 
     Args:
         plain: (n, F) features of the architectures themselves.
@@ -160,16 +181,24 @@ def calibrated(plain: Vector, supernet: Vector, truth: Any) -> Calibration:
     y = np.asarray(truth, dtype=np.float64)
     if len(y) < 3:
         raise ValueError(f"a calibration needs at least 3 trainings, got {len(y)}")
-    without, together = fitted(plain, ranks(y)), fitted(joined(plain, supernet), ranks(y), free=1)
+    both = joined(plain, supernet)
+    without, together = fitted(plain, ranks(y)), fitted(both, ranks(y), free=1)
+    together = blended(together, fitted(both[:, -1:], ranks(y), free=1))
     taus = {
         "operations": kendall_tau(without.left_out, y),
         "supernet": kendall_tau(together.left_out, y),
         "raw": kendall_tau(supernet, y),
     }
-    kept = bool(np.nan_to_num(taus["supernet"], nan=-1) > np.nan_to_num(taus["operations"], nan=-1))
+    gain = np.nan_to_num(taus["supernet"], nan=-1) - np.nan_to_num(taus["operations"], nan=-1)
+    kept = bool(gain > -noise(len(y)) / 2)
     model = together if kept else without
     scale = scale_of(y)
     better = np.argsort(-model.left_out)[: max(2, len(y) // 2)]
     errors = y[better] - scale(model.left_out[better])
     sd = float(np.sqrt((errors**2).mean()))
     return Calibration(model, scale, kept, taus, sd, len(y))
+
+
+def noise(count: int) -> float:
+    """Return the standard error of tau between unrelated series (Kendall, 1938)."""
+    return float(np.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1))))

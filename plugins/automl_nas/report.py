@@ -55,11 +55,11 @@ COLUMNS = ("arm", "trainings", "best", "mean")
 def verdict_of(model: Calibration) -> str:
     """Say in words whether supernets help."""
     helped = (
-        "The supernets' estimate predicts trainings better together with the operations than the "
-        "operations alone do, and is used."
+        "The supernets' estimate is used: together with the operations it predicts trainings "
+        "better than the operations alone do, or no worse beyond noise."
         if model.kept
-        else "The supernets' estimate does not help to predict trainings, and is not used: the "
-        "operations and their number alone predict them as well."
+        else "The supernets' estimate is not used: it harms; the operations alone predict "
+        "trainings better."
     )
     return (
         f"{helped} Judged on {model.trained} stand-alone trainings, each predicted from the "

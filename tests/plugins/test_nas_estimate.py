@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from shared_data import shared
 
-from automl_nas.estimate import calibrated, fitted, joined, one_hot, ranks, scale_of
+from automl_nas.estimate import blended, calibrated, fitted, joined, noise, one_hot, ranks, scale_of
 from automl_nas.promotion import Pool, Rounds, is_random, promote, promoted
 from automl_nas.ranking import expected_best, kendall_tau, ranking
 from automl_nas.region import whole
@@ -79,10 +79,26 @@ def test_ranks_and_their_scale_are_inverse():
 def test_a_supernet_that_knows_nothing_is_dropped_and_one_that_knows_is_kept():
     rng = np.random.default_rng(3)
     truth = rng.permutation(np.arange(40.0))
-    assert not calibrated(ranks(truth)[:, None], rng.normal(size=40), truth).kept
+    some = truth[:10]
+    assert not calibrated(ranks(some)[:, None], rng.normal(size=10), some).kept
     known = calibrated(rng.normal(size=(40, 4)), truth + rng.normal(size=40), truth)
     assert known.kept
     assert known.taus["supernet"] > 0.8 > known.taus["operations"]
+
+
+def test_a_blend_predicts_the_mean_of_its_models_with_shares_by_the_number_of_trainings():
+    rng = np.random.default_rng(4)
+    plain, score, y = rng.normal(size=(60, 3)), rng.normal(size=60), rng.normal(size=60)
+    full, simple = fitted(joined(plain, score), y, free=1), fitted(score[:, None], y, free=1)
+    found = blended(full, simple).predict(joined(plain, score))
+    parts = full.predict(joined(plain, score)), simple.predict(score[:, None])
+    assert found == pytest.approx(0.75 * parts[0] + 0.25 * parts[1])
+
+
+def test_the_noise_of_tau_is_that_of_random_series():
+    rng = np.random.default_rng(5)
+    drawn = [kendall_tau(rng.random(12), rng.random(12)) for _ in range(2000)]
+    assert noise(12) == pytest.approx(np.std(drawn), rel=0.05)
 
 
 def test_too_few_trainings_are_refused():
