@@ -80,7 +80,11 @@ def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> 
     if found is None and ready.study.search.warm_start:
         warm(optimizer, ready)
     trials = Trials(ready, record, optimizer)
-    return Search(trials, engine, watch or (lambda _: None)).run()
+    try:
+        return Search(trials, engine, watch or (lambda _: None)).run()
+    finally:
+        record.close()
+        optimizer.close()
 
 
 def warm(optimizer: "Optimizer", ready: Plan) -> None:

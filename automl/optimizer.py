@@ -135,6 +135,11 @@ class Optimizer:
                 )
         self.optuna.add_trials(frozen)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        backend = getattr(self.optuna._storage, "_backend", self.optuna._storage)  # noqa: SLF001
+        backend.engine.dispose()
+
     def abandon(self, known: Collection[int]) -> None:
         """Fail what was proposed when a driver died before it could record the proposal."""
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

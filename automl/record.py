@@ -47,6 +47,10 @@ class Record:
         with faults(self.url), self.engine.connect() as connection:
             return connection.execute(query).all()
 
+    def close(self) -> None:
+        """Close the connections; another use opens new ones."""
+        self.engine.dispose()
+
     def find(self) -> sa.Row[Any] | None:
         """Return the row of this study, or None if it is new."""
         found = self.rows(sa.select(STUDIES).where(STUDIES.c.name == self.name))

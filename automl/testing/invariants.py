@@ -41,6 +41,7 @@ def broken(home: Path, announced: Mapping[int, Mapping[str, float]] | None = Non
         notes = read(connection, said)
     engine.dispose()
     history = record.history(study, read_space(study))
+    record.close()
     return [
         *numbers(ours, study),
         *tries(ours, attempts),
