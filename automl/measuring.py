@@ -36,7 +36,7 @@ def open_lock(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count the bytes of all tensors that are alive, and remember the most.
 
     A storage counts from the operation that returns it until nothing refers to it.
@@ -46,7 +46,7 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self, start: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
         self.known: dict[int, tuple[int, Any]] = {}
@@ -76,7 +76,7 @@ class LiveBytes(TorchDispatchMode):
 
     def __exit__(self, *raised: object) -> None:
         """Stop counting, and let go of what is still alive."""
-        super().__exit__(*raised)
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
         for _, watch in self.known.values():
             watch.detach()
 

@@ -79,9 +79,9 @@ def place(
 def repeats(table: Floats) -> NDArray[np.bool_]:
     """Mark the rows that equal an earlier one, and those that hold a NaN."""
     first = np.unique(table, axis=0, return_index=True)[1]
-    mask = np.isnan(table).any(axis=1)
+    mask: NDArray[np.bool_] = np.asarray(np.isnan(table).any(axis=1), dtype=np.bool_)
     mask[np.setdiff1d(np.arange(len(table)), first)] = True
-    return np.asarray(mask, dtype=np.bool_)
+    return mask
 
 
 def scaled(front: Floats) -> Floats:
