@@ -31,7 +31,7 @@ def test_a_study_on_postgresql_runs_goes_on_and_is_whole(tmp_path, server):
     run(tmp_path, server, 3)
     result = run(tmp_path, server, 6)
     assert [trial.state for trial in result.trials] == ["done"] * 6
-    assert broken(result.folder) == []
+    assert broken(result.folder, budget=6) == []
 
 
 def test_a_server_that_is_gone_is_named_in_one_line(tmp_path, server):

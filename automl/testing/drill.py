@@ -79,7 +79,7 @@ class Report:
             ("completed trials lost", str(lost)),
             ("trials told twice", str(twice + self.twice)),
             ("budget exceeded", str(over)),
-            ("orphans", f"{self.orphans}; the last process died after {self.slowest_death:.2f} s"),
+            ("orphans", f"{self.orphans}; the last trial died after {self.slowest_death:.2f} s"),
             ("from start to the first attempt", f"median {waits}"),
             ("drivers that failed by themselves", str(self.failed)),
             ("invariants broken", str(len(self.problems))),
@@ -189,15 +189,16 @@ class Drill:
         if target in {"driver", "everything"}:
             send(driver.pid, group=target == "everything")
             driver.wait()
-            self.bury(family)
+            self.bury(workers, family)
         else:
             send(self.random.choice(victims).pid, group=target == "group")
 
-    def bury(self, family: list[psutil.Process]) -> None:
+    def bury(self, workers: list[psutil.Process], family: list[psutil.Process]) -> None:
         """Wait for the processes of a driver that was killed, and count those that stay."""
         began = time.monotonic()
-        _, alive = psutil.wait_procs(family, timeout=GONE)
+        psutil.wait_procs(workers, timeout=GONE)
         self.report.slowest_death = max(self.report.slowest_death, time.monotonic() - began)
+        _, alive = psutil.wait_procs(family, timeout=GONE)
         self.report.orphans += len(alive)
 
     def judge(self) -> None:

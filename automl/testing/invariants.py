@@ -21,12 +21,17 @@ ENDED = {"done": "COMPLETE", "stopped": "PRUNED", "failed": None}
 Rows = Sequence[Mapping[str, Any]]
 
 
-def broken(home: Path, announced: Mapping[int, Mapping[str, float]] | None = None) -> list[str]:
+def broken(
+    home: Path,
+    announced: Mapping[int, Mapping[str, float]] | None = None,
+    budget: int | None = None,
+) -> list[str]:
     """Return every promise that a study's folder does not keep, in words; none is right.
 
     Args:
         home: the study's folder; no driver may be running.
         announced: the metrics of trials that a driver has said to be done.
+        budget: of trials, if it has changed since the study began.
     """
     study = read_study(home)
     url = url_of(study.storage, home)
@@ -43,7 +48,7 @@ def broken(home: Path, announced: Mapping[int, Mapping[str, float]] | None = Non
     history = record.history(study, read_space(study))
     record.close()
     return [
-        *numbers(ours, study),
+        *numbers(ours, budget or study.budget.trials),
         *tries(ours, attempts),
         *told(ours, theirs, notes),
         *lost(ours, announced or {}),
@@ -64,11 +69,10 @@ def read_space(study: Study) -> Any:
     return space_of(study)
 
 
-def numbers(ours: Rows, study: Study) -> Iterator[str]:
+def numbers(ours: Rows, budget: int | None) -> Iterator[str]:
     """Trials are numbered from 0 without a gap, within the budget, and none is under way."""
     if [row["number"] for row in ours] != list(range(len(ours))):
         yield f"trials are numbered {[row['number'] for row in ours]}"
-    budget = study.budget.trials
     if budget is not None and len(ours) > budget:
         yield f"{len(ours)} trials were started, the budget is {budget}"
 
