@@ -64,7 +64,8 @@ class DataMixing:
         setting = workbench.setting_of(job.data.corpus, self.options)
         policy = choice.policy(job, self.options, setting)
         course = workbench.steered(job, self.options, policy, job.data.corpus, "train")
-        job.log(**choice.remarks(policy, course))
+        if not job.stopped:
+            job.log(**choice.remarks(policy, course))
         return True
 
     @automl.hookimpl

@@ -12,6 +12,7 @@ import automl
 from automl_data_mixing.front import Pair, convex, filled, front_gain, noise_of
 
 POLICY, SHARE = "data_mixing.policy", "data_mixing.target_share"
+CERTAIN = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}  # 95 % of Student's t, by runs
 FORGOTTEN = 0.5  # nats a byte that pre-training must gain before forgetting means anything
 
 
@@ -23,6 +24,7 @@ class Facts:
         static: changes of source and target losses of even static mixtures, prepared and tried.
         between: those of the static mixtures between them, interpolated.
         noise: their standard deviations over seeds; not a number without repeats.
+        band: distance in those units below which a trial and the front may be equal.
         trials: finished trials with their changes, those of static mixtures left out.
         gains: how far each is beyond the static front, in standard deviations of the noise.
     """
@@ -30,6 +32,7 @@ class Facts:
     static: tuple[Pair, ...]
     between: tuple[Pair, ...]
     noise: Pair
+    band: float
     trials: tuple[tuple[automl.Trial, Pair], ...]
     gains: tuple[float, ...]
 
@@ -78,7 +81,9 @@ def facts_of(history: automl.History, runs: Any, base: Any) -> Facts:
     unit = noise if np.isfinite(noise).all() and min(noise) > 0 else (1.0, 1.0)
     gains = front_gain([pair for _, pair in others], between, unit)
     seen = tuple(pair for _, pair in static)
-    return Facts(seen, tuple(between), noise, others, tuple(gains.tolist()))
+    # the front is as uncertain as the trial is, and so is the noise of a few runs
+    band = float(np.sqrt(2) * CERTAIN.get(len(twins), 2.45))
+    return Facts(seen, tuple(between), noise, band, others, tuple(gains.tolist()))
 
 
 def is_even(trial: automl.Trial) -> bool:
@@ -149,7 +154,8 @@ def table(facts: Facts) -> automl.Table:
     for index in order:
         trial, pair = facts.trials[index]
         gain = facts.gains[index]
-        verdict = "beyond" if gain > 2 else "behind" if gain < -2 else "within noise"
+        known = np.isfinite(facts.noise).all() and abs(gain) > facts.band
+        verdict = ("beyond" if gain > 0 else "behind") if known else "within noise"
         told = trial.params.get("data_mixing.preference")
         rows.append((trial.number, policy_of(trial), told, *pair, gain, verdict))
     noise = "unknown noise, distances in nats"

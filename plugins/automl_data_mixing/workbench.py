@@ -79,7 +79,7 @@ def steered(job: Job, options: Options, policy: Policy, corpus: Corpus, phase: s
     setting, record = setting_of(corpus, options), job.folder / RECORD
     steering = Steering(policy, setting, Evaluator(corpus, options.feedback_rows), job.data, record)
     job.fit(phase=phase, callbacks=[steering], **trainer_options(options))
-    if steering.course.losses:
+    if steering.course.losses or job.stopped:
         return steering.course
     # an earlier attempt has finished this phase
     return Course.from_dict(setting, json.loads(record.read_text(encoding="utf-8")))
