@@ -196,9 +196,9 @@ class Drill:
     def bury(self, workers: list[psutil.Process], family: list[psutil.Process]) -> None:
         """Wait for the processes of a driver that was killed, and count those that stay."""
         began = time.monotonic()
-        psutil.wait_procs(workers, timeout=GONE)
+        wait_for(workers)
         self.report.slowest_death = max(self.report.slowest_death, time.monotonic() - began)
-        _, alive = psutil.wait_procs(family, timeout=GONE)
+        alive = wait_for(family)
         self.report.orphans += len(alive)
 
     def judge(self) -> None:
@@ -220,6 +220,23 @@ def family_of(pid: int) -> list[psutil.Process]:
         driver = psutil.Process(pid)
         return [driver, *driver.children(recursive=True)]
     return []
+
+
+def wait_for(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until processes are dead, if not buried, and return those that live on."""
+    deadline = time.monotonic() + GONE
+    alive = [one for one in processes if lives(one)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+        alive = [one for one in alive if lives(one)]
+    return alive
+
+
+def lives(process: psutil.Process) -> bool:
+    """Say whether a process runs; one that nobody has waited for yet does not."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def parent(process: psutil.Process) -> int:
