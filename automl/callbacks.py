@@ -23,7 +23,9 @@ class NotFiniteError(Exception):
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return the metrics that are single numbers, as floats, with one transfer from the device."""
     single = {
-        name: value.detach().reshape(()) if isinstance(value, torch.Tensor) else torch.tensor(value)
+        name: value.detach().reshape(())
+        if isinstance(value, torch.Tensor)
+        else torch.tensor(value, dtype=torch.float64)  # counts beyond 2^24 keep their digits
         for name, value in metrics.items()
         if not isinstance(value, torch.Tensor) or value.numel() == 1
     }

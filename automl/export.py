@@ -19,6 +19,7 @@ from automl.suggest import did_you_mean_or_known
 
 MODEL = "model.json"
 POINT = "point.json"
+OURS = {"result.json", "latency.json", "process.json"}  # of a trial's folder, about the trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def export(history: History, label: str, target: Path) -> Path:
     if chosen.artifact is not None and chosen.artifact.is_dir():
         shutil.copytree(chosen.artifact, target / chosen.artifact.name)
     elif chosen.artifact is not None:
-        shutil.copy2(chosen.artifact, target / chosen.artifact.name)
+        beside = [path for path in chosen.artifact.parent.glob("*.json") if path.name not in OURS]
+        for path in (chosen.artifact, *beside):  # what a plugin says of it goes along
+            shutil.copy2(path, target / path.name)
     study = history.study
     weights = chosen.artifact.name if chosen.artifact else None
     init_args = dict(settle(study, chosen.trial.params).model)

@@ -9,6 +9,11 @@ from automl.history import Point
 from automl.space import Value
 from automl.study import Study
 
+
+class StoppedError(Exception):
+    """A job has been asked to stop in the middle of something that has no result yet."""
+
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -200,8 +205,13 @@ class Job:
         Returns:
             The results in the order of the items: numbers, texts, tensors and lists or dicts of
             these, as `torch.save` writes and `torch.load(weights_only=True)` reads them.
+
+        Raises:
+            StoppedError: the job has been asked to stop; what is done is kept.
         """
         todo = list(items)
         folder = self.shared / key
         self.line.map(f"{function.__module__}:{function.__qualname__}", todo, folder)
+        if self.stopped:
+            raise StoppedError(f"the job was asked to stop while it mapped {key}")
         return self.workshop.results(folder, len(todo))

@@ -117,12 +117,16 @@ class Optimizer:
         return worst or None
 
     def add(self, trial: Trial, points: Iterable[Point]) -> None:
-        """Add the further points of a trial as trials of their own that name their parent."""
+        """Add the further points of a trial as trials of their own that name their parent.
+
+        A point that differs in something that is not searched is left out: it would teach the
+        sampler that the trial's own parameters give its values.
+        """
         distributions = {name: distribution(self.space[name]) for name in self.space.searched()}
         frozen = []
         for point in points:
             params = {**trial.params, **{k: v for k, v in point.params.items() if k in self.space}}
-            if not self.space.problems(params):
+            if point.params.keys() <= self.space.keys() and not self.space.problems(params):
                 searched = {k: encode(v) for k, v in params.items() if k in distributions}
                 frozen.append(
                     optuna.trial.create_trial(

@@ -18,7 +18,7 @@ from automl.events import Outcome
 from automl.files import write_with
 from automl.history import Failure, FailureKind, Point
 from automl.instantiate import arguments, find_class, problems
-from automl.job import Job, JobSpec, Line
+from automl.job import Job, JobSpec, Line, StoppedError
 from automl.plugins import Plugins, note
 from automl.settings import settle
 from automl.timing import END, Clock
@@ -47,7 +47,7 @@ def run(spec: JobSpec, line: Line) -> Outcome:
         return kinds[spec.kind](spec, line)
     except AutomlError as error:
         return Outcome("broken", message=str(error), failure=failure("user", error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         return Outcome("stopped")
     except BaseException as error:  # a trial's own error is data, whatever it is
         return Outcome("failed", failure=failure(kind_of(error), error))
@@ -120,6 +120,8 @@ def trial(spec: JobSpec, line: Line) -> Outcome:
     if job.stopped:
         return Outcome("stopped", metrics=job.metrics)
     points = tuple(refine(job, loaded))
+    if job.stopped:
+        return Outcome("stopped", metrics=job.metrics)
     clock.mark("core.measure")
     measured = measure(job, loaded)
     clock.mark(END)

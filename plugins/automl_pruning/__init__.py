@@ -27,6 +27,13 @@ class Pruning:
         return proposed(self.options)
 
     @automl.hookimpl
+    def preview(self, job: automl.Job) -> Iterator[automl.Section]:
+        """List the units that would be pruned."""
+        from automl_pruning import stages
+
+        yield stages.preview(job, self.options)
+
+    @automl.hookimpl
     def prepare(self, job: automl.Job) -> None:
         """Train the dense model once, where only pruning is searched."""
         from automl_pruning import stages

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from automl import Job, PluginError, Point
+from automl import Job, PluginError, Point, Section, Table
 from automl.training import save_model
 from automl_pruning.calibration import calibration
 from automl_pruning.export import FORMAT, PLAN, plan_of, sizes, write_json
@@ -225,6 +225,15 @@ def measure(job: Job, options: Options) -> dict[str, float]:
         )
         found["density"] *= now / before
     return found
+
+
+def preview(job: Job, options: Options) -> Section:
+    """List the units of a model: their weights, multiply-accumulates, and the least that stays."""
+    example = part(calibration(job, options, job.folder / NAME), 0, 1)
+    units = find_units(job.model, example, options.exclude)
+    rows = tuple((one.name, one.size, one.size * one.positions, one.floor) for one in units)
+    columns = ("unit", "weights", "multiply-accumulates", "least")
+    return Section("Units that are pruned", (Table("Units", columns, rows),))
 
 
 def facts(pruner: Pruner, job: Job, density: float) -> dict[str, Any]:
