@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a worker, before torch is imported
+
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
