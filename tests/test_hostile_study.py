@@ -89,7 +89,7 @@ def test_a_hostile_text_gets_one_clear_line_as_fast_as_an_honest_one(tmp_path, h
     found = [head for head in lines if message in head]
     assert len(found) == 1 or "merge" in message
     assert all(len(head) < 250 and head.isprintable() for head in found)
-    assert seconds < 3 * honest
+    assert seconds < 5 * honest
 
 
 @pytest.mark.parametrize(
