@@ -61,21 +61,21 @@ def export(history: History, label: str, target: Path) -> Path:
     chosen = choose(history, label)
     if target.exists() and any(target.iterdir()):
         raise AutomlError(f"{target} is not empty; give another folder with -o")
-    if chosen.artifact is not None and not chosen.artifact.exists():
+    if chosen.artifact is None or not chosen.artifact.exists():
         kept = history.study.checkpoints.keep
         raise AutomlError(
-            f"the weights of point {label} are gone (checkpoints.keep is {kept}); "
+            f"point {label} has no weights (any more: checkpoints.keep is {kept}); "
             f"automl retrain {history.study.name} --point {label} makes them again"
         )
     target.mkdir(parents=True, exist_ok=True)
-    if chosen.artifact is not None and chosen.artifact.is_dir():
+    if chosen.artifact.is_dir():
         shutil.copytree(chosen.artifact, target / chosen.artifact.name)
-    elif chosen.artifact is not None:
+    else:
         beside = [path for path in chosen.artifact.parent.glob("*.json") if path.name not in OURS]
         for path in (chosen.artifact, *beside):  # what a plugin says of it goes along
             shutil.copy2(path, target / path.name)
     study = history.study
-    weights = chosen.artifact.name if chosen.artifact else None
+    weights = chosen.artifact.name
     init_args = dict(settle(study, chosen.trial.params).model)
     write_json(
         target / MODEL,
@@ -131,7 +131,6 @@ def load(folder: str | Path) -> Any:
     path = Path(folder)
     made = json.loads((path / MODEL).read_text(encoding="utf-8"))
     model = build(made["class_path"], made["init_args"])
-    if made["weights"]:
-        content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
-        model.load_state_dict(content.get("state_dict", content))
+    content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
+    model.load_state_dict(content.get("state_dict", content))
     return model.eval()

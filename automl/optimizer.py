@@ -141,7 +141,7 @@ class Optimizer:
 
     def close(self) -> None:
         """Close the connections to the database."""
-        backend = getattr(self.optuna._storage, "_backend", self.optuna._storage)  # noqa: SLF001
+        backend: Any = getattr(self.optuna._storage, "_backend", self.optuna._storage)  # noqa: SLF001
         backend.engine.dispose()
 
     def abandon(self, known: Collection[int]) -> None:

@@ -64,3 +64,9 @@ def test_the_commands_export_retrain_and_compare(ran, tmp_path, capsys):
     assert len(again["again"]["val_loss"]) == 2
     assert code(["compare", "line", again["study"], "-o", "c.html"]) == 0
     assert (tmp_path / "c.html").stat().st_size > 1000
+
+
+def test_a_point_whose_weights_were_removed_is_refused_with_the_way_to_make_them(ran, tmp_path):
+    ran.trials[0].folder.joinpath("model.ckpt").unlink()
+    with pytest.raises(AutomlError, match="automl retrain line --point 0 makes them again"):
+        export(ran.history, "0", tmp_path / "out")
