@@ -62,7 +62,8 @@ class Optimizer:
     def ask(self, number: int, given: Mapping[str, Value] | None = None) -> Proposal:
         """Propose the point of our trial `number`, or take `given` for it."""
         self.sampler.number, self.sampler.given = number, given
-        # `Study.ask` first looks for trials that were enqueued, which ours never has
+        # as `Study.ask`, which first looks for trials that were enqueued; ours never are
+        self.optuna._thread_local.cached_all_trials = None  # noqa: SLF001
         storage, study_id = self.optuna._storage, self.optuna._study_id  # noqa: SLF001
         trial = optuna.Trial(self.optuna, storage.create_new_trial(study_id))
         params: dict[str, Value] = {}
@@ -172,18 +173,28 @@ class Optimizer:
     def _constrain(self, proposal: int, values: Mapping[str, float]) -> None:
         """Set constraints as `Trial.set_constraint` does, which needs a trial that is alive."""
         storage = self.optuna._storage  # noqa: SLF001
-        if values and proposal not in self.ids:
-            study_id = self.optuna._study_id  # noqa: SLF001
-            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, proposal)
-            self.ids[proposal] = trial_id
         for name, value in values.items():
             with suppress(optuna.exceptions.UpdateFinishedTrialError):  # told before a kill
-                storage.set_trial_system_attr(self.ids[proposal], f"constraints:{name}", value)
+                storage.set_trial_system_attr(self._id(proposal), f"constraints:{name}", value)
+
+    def _id(self, proposal: int) -> int:
+        """Return Optuna's inner id of a trial."""
+        if proposal not in self.ids:
+            storage, study_id = self.optuna._storage, self.optuna._study_id  # noqa: SLF001
+            self.ids[proposal] = storage.get_trial_id_from_study_id_trial_number(study_id, proposal)
+        return self.ids[proposal]
 
     def _tell(
         self, proposal: int, state: TrialState, values: Sequence[float] | None = None
     ) -> None:
-        self.optuna.tell(proposal, values, state=state, skip_if_finished=True)
+        """Tell as `Study.tell` does without its queries; a trial told before stays as it is."""
+        storage = self.optuna._storage  # noqa: SLF001
+        number = self._id(proposal)
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            if self.sampler.listens():
+                trial = storage.get_trial(number)
+                self.sampler.after_trial(self.optuna, trial, state, values)
+            storage.set_trial_state_values(number, state, values)
 
 
 def open_storage(url: str) -> RDBStorage:

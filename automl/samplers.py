@@ -223,6 +223,10 @@ class Reseeded(BaseSampler):
         reseed(self.inner, (self.seed, self.number))
         self.inner.before_trial(study, trial)
 
+    def listens(self) -> bool:
+        """Say whether the inner sampler does anything after a trial."""
+        return type(self.inner).after_trial is not BaseSampler.after_trial
+
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any
     ) -> None:
