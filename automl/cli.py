@@ -11,6 +11,7 @@ from importlib import import_module
 
 DONE, USER, BUG, INTERRUPTED = 0, 2, 3, 130
 STAGES = ("build", "train", "refine")
+LICENCES = ("MIT", "Apache-2.0", "none")
 STUDY = "a study file"
 RAN = "a study that has run: its name, folder or file"
 
@@ -63,6 +64,10 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
             *PAST,
             (("trial",), {"type": int, "help": "number of the trial"}),
             (("-f", "--follow"), {"action": "store_true", "help": "go on while it runs"}),
+            (
+                ("--hooks",),
+                {"action": "store_true", "help": "show hooks and seconds instead"},
+            ),
         ],
     ),
     "repair": ("rebuild the database of a study from the files beside it", PAST),
@@ -83,7 +88,12 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     ),
     "export": (
         "write a point's weights, settings and metrics into a folder",
-        [*PAST, POINT, (("-o", "--output"), {"help": "folder to write"})],
+        [
+            *PAST,
+            POINT,
+            (("-o", "--output"), {"help": "folder to write"}),
+            (("--program",), {"action": "store_true", "help": "write the model's graph too"}),
+        ],
     ),
     "retrain": (
         "train a point again with other seeds",
@@ -100,6 +110,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
             (("name",), {"help": "the plugin's name in a study"}),
             (("study",), {"nargs": "?", "default": "study.yaml", "help": "check: a small study"}),
             (("--stage",), {"choices": STAGES, "default": "refine", "help": "new: where it acts"}),
+            (("--license",), {"choices": LICENCES, "default": "MIT", "help": "new: its licence"}),
             (("-o", "--output"), {"help": "new: folder to make the package in"}),
         ],
     ),

@@ -134,3 +134,36 @@ def load(folder: str | Path) -> Any:
     content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
     model.load_state_dict(content.get("state_dict", content))
     return model.eval()
+
+
+def write_program(folder: Path, study: Study, here: Path) -> Path:
+    """Write the model's graph as `model.pt2`, which `torch.export.load` runs without its class.
+
+    Args:
+        folder: of an exported point.
+        study: whose data gives an example of an input.
+        here: the folder that the study's modules and paths are relative to.
+
+    Raises:
+        AutomlError: torch cannot trace the model.
+    """
+    import sys
+    from contextlib import chdir
+
+    import torch
+
+    from automl.instantiate import build
+    from automl.training import example
+
+    target = (folder / "model.pt2").resolve()
+    sys.path.insert(0, str(here))
+    model = load(folder)
+    with chdir(here):
+        data = build(study.data.class_path, study.data.init_args) if study.data else None
+        inputs = example(model, data)
+    given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+    try:
+        torch.export.save(torch.export.export(model, given), target)
+    except Exception as error:  # whatever the tracer cannot follow
+        raise AutomlError(f"--program: torch.export cannot trace this model: {error}") from error
+    return target

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from automl.env import mask
 from automl.errors import AutomlError, Problem, StorageError, StudyError
 from automl.events import Ended, Engine, Event, Outcome
 from automl.files import read_json, write_text
 from automl.history import History
+from automl.instantiate import find_class
 from automl.job import JobSpec
 from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
@@ -198,9 +199,29 @@ def make_engine(study: Study) -> Engine:
         from automl.engines.local import LocalEngine
 
         return LocalEngine(study.resources, modules(study))
+    if "." in name:
+        return third_party(name, study)
     raise StudyError(
         [Problem(f"engine: no engine {name!r}{did_you_mean_or_known(name, ENGINES)}", "engine")]
     )
+
+
+def third_party(class_path: str, study: Study) -> Engine:
+    """Build an engine of someone else's, which takes `resources` and the study's `address`.
+
+    Raises:
+        AutomlError: it is no engine: it lacks one of the methods of `automl.events.Engine`.
+    """
+    made: Any = find_class(class_path)(study.resources, address_of(study))
+    for method in ("capacity", "submit", "poll", "tell", "close"):
+        if not callable(getattr(made, method, None)):
+            raise AutomlError(f"engine: {class_path} is no engine: it has no method {method!r}")
+    return cast("Engine", made)
+
+
+def address_of(study: Study) -> str | None:
+    """Return the address that a study gives for its engine."""
+    return None if isinstance(study.engine, str) else study.engine.address
 
 
 def modules(study: Study) -> list[str]:

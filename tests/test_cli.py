@@ -194,3 +194,16 @@ def test_a_plugin_that_is_not_installed_is_refused_at_its_line(here, capsys):
     assert code(["run", "study.yaml"]) == 2
     error = capsys.readouterr().err
     assert "study.yaml:4:11: no plugin named 'prunning'; did you mean 'pruning'?" in error
+
+
+def test_logs_show_each_hook_with_its_plugin_and_seconds(here, capsys):
+    code(["run", "study.yaml", "-q"])
+    capsys.readouterr()
+    assert code(["logs", "demo", "0", "--hooks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == [
+        "core.build",
+        "formula.train",
+        "core.measure",
+        "formula.measure",
+    ]

@@ -70,3 +70,12 @@ def test_a_point_whose_weights_were_removed_is_refused_with_the_way_to_make_them
     ran.trials[0].folder.joinpath("model.ckpt").unlink()
     with pytest.raises(AutomlError, match="automl retrain line --point 0 makes them again"):
         export(ran.history, "0", tmp_path / "out")
+
+
+def test_the_programs_graph_predicts_what_the_model_does(ran, tmp_path):
+    import torch
+
+    assert code(["export", "line", "--point", "1", "-o", "out", "--program"]) == 0
+    x = torch.full((1, 1), 0.25)
+    graph = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    assert torch.allclose(graph(x), automl.load(tmp_path / "out")(x))

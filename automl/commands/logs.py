@@ -1,12 +1,16 @@
 """`automl logs`: what a trial printed."""
 
+import itertools
+import math
 import sys
 import time
 from argparse import Namespace
+from pathlib import Path
 
 from automl.archive import open_study
 from automl.env import mask
 from automl.errors import AutomlError
+from automl.timing import END, marks
 
 PAUSE = 0.5  # seconds between two looks at a log that grows
 
@@ -17,6 +21,9 @@ def main(options: Namespace) -> None:
     trials = {trial.number: trial for trial in archive.record.trials()}
     if options.trial not in trials:
         raise AutomlError(f"there is no trial {options.trial}, only {len(trials)} from 0 on")
+    if options.hooks:
+        show_hooks(trials[options.trial].folder)
+        return
     path = trials[options.trial].folder / "log.txt"
     if not path.is_file():
         raise AutomlError(f"trial {options.trial} has no log yet: no file {path}")
@@ -28,3 +35,12 @@ def main(options: Namespace) -> None:
             if not options.follow or now[options.trial] != "running":
                 return
             time.sleep(PAUSE)
+
+
+def show_hooks(folder: Path) -> None:
+    """Print each hook that a trial called, with its plugin, when it began and how long it took."""
+    found = marks(folder)
+    for (began, name), (ended, _) in itertools.pairwise([*found, (math.nan, "")]):
+        if name != END:
+            took = f"{ended - began:9.3f} s" if math.isfinite(ended) else "  running or cut"
+            sys.stdout.write(f"{began - found[0][0]:9.3f} {name:<32} {took}\n")

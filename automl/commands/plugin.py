@@ -16,7 +16,7 @@ def new(options: Namespace) -> int:
     """Write a package that installs, runs and is tested."""
     from automl.scaffold import write
 
-    folder = write(options.name, options.stage, Path(options.output or "."))
+    folder = write(options.name, options.stage, Path(options.output or "."), options.license)
     study = folder / "study.yaml"
     if options.json:
         emit({"folder": str(folder), "study": str(study)})

@@ -16,17 +16,17 @@ FILES = {
     "study.yaml": "study.yaml",
     "tests/test_contract.py": "test_contract.py.txt",
     ".github/workflows/test.yml": "test.yml",
-    "LICENSE": "LICENSE",
 }
 
 
-def write(name: str, stage: str, parent: Path) -> Path:
+def write(name: str, stage: str, parent: Path, licence: str = "MIT") -> Path:
     """Write the package of a new plugin and return its folder.
 
     Args:
         name: what studies will call the plugin; becomes `automl_<name>`.
         stage: `build`, `train` or `refine`: where it takes part.
         parent: where the folder `automl-<name>` is made.
+        licence: `MIT`, `Apache-2.0` or `none`.
 
     Raises:
         AutomlError: the name is no identifier, or the folder is there already.
@@ -40,10 +40,13 @@ def write(name: str, stage: str, parent: Path) -> Path:
         "name": name,
         "package": f"automl_{name}",
         "project": folder.name,
+        "licence": "" if licence == "none" else f'license = "{licence}"',
         "title": "".join(part.title() for part in name.split("_")),
     }
     for target, template in FILES.items():
         write_text(folder / target, filled(template, words))
+    if licence != "none":
+        write_text(folder / "LICENSE", filled(f"LICENSE-{licence}", words))
     package = folder / f"automl_{name}"
     write_text(package / "__init__.py", filled(f"{stage}.py.txt", words))
     if stage == "build":
