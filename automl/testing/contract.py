@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from automl.history import History, Trial
+from automl.job import JobSpec
 from automl.launch import run
 from automl.planning import plan, reaches
 from automl.plugins import Kind, Plugins, kind, options_of, proposals
@@ -21,6 +22,7 @@ from automl.report.facts import facts
 from automl.report.html import render
 from automl.reporting import from_plugins
 from automl.studyfile import StudyFile, read
+from automl.testing.impatience import Impatient, run_here
 
 HEAVY = ("torch", "pytorch_lightning", "lightning", "optuna", "pandas", "sklearn")
 LIMIT = 300  # seconds that one run of a check's study may take
@@ -190,6 +192,54 @@ def kill_when(log: Path, seconds: float) -> None:
             continue
 
 
+TOY = """import automl
+
+
+class Toy:
+    @automl.hookimpl
+    def measure(self, job):
+        return {"toy": 1.0}
+"""
+
+
+def it_composes_with_a_plugin_before_and_after_it(subject: Subject, folder: Path) -> None:
+    """It works beside another plugin, and on which side that stands changes no result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    (folder / "toy.py").write_text(TOY, encoding="utf-8")
+    toy = {"toy": {"path": str(folder / "toy.py")}}
+    for side in ("before", "after"):
+        file = subject.file(f"folder={folder / side}", "budget.trials=1")
+        own = file.study.plugins
+        both = toy | own if side == "before" else own | toy
+        study = file.study.model_copy(update={"plugins": both})
+        found[side] = only(run(replace(file, study=study))).metrics
+        require(found[side].get("toy") == 1.0, f"the plugin {side} it was not heard")
+    same(subject, found["before"], found["after"])
+
+
+def a_trial_that_is_asked_to_stop_ends_cleanly(subject: Subject, folder: Path) -> None:
+    """A job that is asked to stop after its first report says that it stopped; nothing raises."""
+    history = subject.ran(folder)  # prepares what trials share
+    trial = history.trials[0]
+    file = subject.file()
+    spec = JobSpec(
+        study=file.study,
+        kind="trial",
+        number=1,
+        attempt=0,
+        params=trial.params,
+        seed=trial.seed,
+        folder=folder / "stopped",
+        shared=history.folder / "shared",
+        here=file.here,
+    )
+    line = Impatient()
+    outcome = run_here(spec, line)
+    said = outcome.failure.traceback if outcome.failure else outcome.message
+    require(outcome.state == "stopped" or not line.reports, f"it ended as {outcome.state}: {said}")
+
+
 def its_report_renders_and_is_only_text(subject: Subject, folder: Path) -> None:
     """The sections render, and nothing in them becomes markup of the page."""
     history = subject.ran(folder)
@@ -209,6 +259,8 @@ CHECKS: tuple[Callable[[Subject, Path], None], ...] = (
     points_are_complete_and_finite,
     nothing_is_written_outside_the_trials_folders,
     the_same_seed_gives_the_same_metrics,
+    it_composes_with_a_plugin_before_and_after_it,
+    a_trial_that_is_asked_to_stop_ends_cleanly,
     its_report_renders_and_is_only_text,
     a_killed_trial_goes_on_and_ends_like_the_uncut_one,
 )
