@@ -33,7 +33,7 @@ def url_of(storage: str, home: Path) -> str:
         return f"sqlite:///{home / 'study.db'}"
     try:
         return make_url(resolve(storage)).render_as_string(hide_password=False)
-    except Exception as error:  # the message of the driver may hold the secret
+    except (SQLAlchemyError, ValueError) as error:  # whose message may hold the secret
         raise StorageError(f"storage: {mask(storage)!r} is not a database URL") from error
 
 

@@ -95,7 +95,7 @@ def test_broad_excepts_are_few():
         and (node.type is None or getattr(node.type, "id", "") in {"Exception", "BaseException"})
     ]
     # the command line, the trial, importing and making plugins and components, their reports,
-    # the doctor, unreadable hints, a database URL that may hold a secret
+    # the doctor, the contract's checks, the tracer of an export, unreadable hints
     assert len(found) <= 15, found
 
 
