@@ -48,3 +48,11 @@ class PluginError(AutomlError):
 
 class StorageError(AutomlError):
     """A database or folder that cannot be opened, read or written."""
+
+
+class LostError(StorageError):
+    """A database that does not answer now, and may in a moment."""
+
+
+class TakenError(StorageError):
+    """A trial that another driver has taken over, because this one seemed to be gone."""

@@ -1,11 +1,13 @@
 """Write files so that a reader finds the old content or the new one, never a part."""
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,23 @@ def sweep(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if TEMPORARY.match(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(path: Path, wait: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock file, which its holder's death frees; `wait` says whether to try once more."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        while not _lock(handle) and wait():
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """The last resort: a file beside the database with a line for all that the database is told."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -18,12 +19,11 @@ class Journal:
     """Appends lines to a file; nothing is ever changed in it.
 
     A line is one entry, `{"start": {...}}` for instance. It is there before the database knows, so
-    what the database loses is still there.
+    what the database loses is still there. Several drivers may write to one file.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.whole = False  # whether the file is known to end with a whole line
 
     def write(self, **entry: Any) -> None:
         """Append an entry.
@@ -35,14 +35,14 @@ class Journal:
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                torn = not self.whole and ends_torn(handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                torn = ends_torn(handle)
                 written = os.write(handle, b"\n" + line if torn else line)
             finally:
                 os.close(handle)
         except OSError as error:
             raise StorageError(f"{self.path}: cannot write: {error.strerror}") from error
-        self.whole = written == len(line) + torn
-        if not self.whole:
+        if written != len(line) + torn:
             raise StorageError(f"{self.path}: cannot write: no space left on device")
 
     def entries(self) -> Iterator[tuple[str, Any]]:

@@ -7,27 +7,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from automl.engines.choice import make_engine
 from automl.env import mask
 from automl.errors import AutomlError, Problem, StorageError, StudyError
 from automl.events import Ended, Engine, Event, Outcome
 from automl.files import read_json, write_text
 from automl.history import History
-from automl.instantiate import find_class
 from automl.job import JobSpec
 from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
-from automl.storage import faults, url_of
+from automl.storage import alone, faults, is_shared, is_sqlite, rename, url_of
 from automl.study import Study
 from automl.studyfile import StudyFile, dump
-from automl.suggest import did_you_mean_or_known
-from automl.zoo import HOME as ZOO
 
 if TYPE_CHECKING:
     from automl.optimizer import Optimizer
+    from automl.record import Record
 
-ENGINES = ("local", "inline")
 CHANGEABLE = "budget, search.enqueue, resources, engine, on_failure and checkpoints may change"
 
 
@@ -46,10 +44,11 @@ def run(file: StudyFile, watch: Any = None, *, fresh: bool = False) -> History:
     study = file.study
     home = study.home.resolve()
     planned = plan(file)  # refuses what can be known before anything is written
+    url = url_of(study.storage, home)
     if fresh:
-        put_aside(home)
+        put_aside(home, url)
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home), opened(make_engine(study)) as engine:
+    with locked(home, shared=is_shared(url)), opened(make_engine(study)) as engine:
         ready = plan(file, inspect(file, planned, engine, home))
         return searched(ready, engine, home, watch)
 
@@ -67,25 +66,36 @@ def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> 
     from automl.search import Search
     from automl.trials import Trials
 
-    record = Record(url, ready.study.name, home)
-    wanted = identity(ready)
-    if (found := record.find()) is None:
-        refuse_leftovers(home)
-        known = provenance(ready.here)
-        notes = [f"{name}: {text}" for name, text in known.items()]
-        write_text(home / "study.yaml", dump(ready.resolved(), notes))
-        record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
-    else:
-        same(json.loads(found.fingerprint), wanted, ready.study.name)
-    optimizer = Optimizer(url, ready.study, ready.space)
-    if found is None and ready.study.search.warm_start:
-        warm(optimizer, ready)
+    with alone(url):
+        record = Record(url, ready.study.name, home)
+        new = begin(record, ready)
+        optimizer = Optimizer(url, ready.study, ready.space)
+        if new and ready.study.search.warm_start:
+            warm(optimizer, ready)
     trials = Trials(ready, record, optimizer)
     try:
         return Search(trials, engine, watch or (lambda _: None)).run()
     finally:
         record.close()
         optimizer.close()
+
+
+def begin(record: "Record", ready: Plan) -> bool:
+    """Add a study to the record, or compare it with what is there; says whether it is new."""
+    wanted = identity(ready)
+    found = record.find()
+    if found is not None:
+        same(json.loads(found.fingerprint), wanted, ready.study.name)
+    else:
+        refuse_leftovers(record.folder)
+    resolved = record.folder / "study.yaml"
+    if found is None or not resolved.exists():  # as on another host, without a shared disk
+        known = provenance(ready.here)
+        notes = [f"{name}: {text}" for name, text in known.items()]
+        write_text(resolved, dump(ready.resolved(), notes))
+        if found is None:
+            record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
+    return found is None
 
 
 def warm(optimizer: "Optimizer", ready: Plan) -> None:
@@ -146,16 +156,24 @@ def same(was: dict[str, Any], now: dict[str, Any], name: str) -> None:
         )
 
 
-def put_aside(home: Path) -> None:
-    """Rename the folder of an earlier run; nothing is deleted."""
-    if home.exists():
-        with locked(home):
-            home.rename(home.with_name(f"{home.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+def put_aside(home: Path, url: str) -> None:
+    """Rename the folder of an earlier run, and the study in a database beyond; nothing is lost."""
+    if not home.exists():
+        return
+    with locked(home):
+        name = f"{home.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+        if not is_sqlite(url):
+            rename(url, home.name, name)
+        home.rename(home.with_name(name))
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
+def locked(home: Path, *, shared: bool = False) -> Iterator[None]:
     """Keep a second driver off a study for as long as this one lives, however it dies.
+
+    Args:
+        home: the study's folder.
+        shared: whether drivers may share the study; they keep off only who must be alone.
 
     Raises:
         StorageError: another driver has the study; says its process and host.
@@ -163,7 +181,7 @@ def locked(home: Path) -> Iterator[None]:
     path = home / "driver.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         who = read_json(path) or {}
         os.close(handle)
@@ -186,52 +204,6 @@ def opened(engine: Engine) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
-
-
-def make_engine(study: Study) -> Engine:
-    """Build the engine that a study names."""
-    name = study.engine if isinstance(study.engine, str) else study.engine.name
-    if name == "inline":
-        from automl.engines.inline import InlineEngine
-
-        return InlineEngine()
-    if name == "local":
-        from automl.engines.local import LocalEngine
-
-        return LocalEngine(study.resources, modules(study))
-    if "." in name:
-        return third_party(name, study)
-    raise StudyError(
-        [Problem(f"engine: no engine {name!r}{did_you_mean_or_known(name, ENGINES)}", "engine")]
-    )
-
-
-def third_party(class_path: str, study: Study) -> Engine:
-    """Build an engine of someone else's, which takes `resources` and the study's `address`.
-
-    Raises:
-        AutomlError: it is no engine: it lacks one of the methods of `automl.events.Engine`.
-    """
-    made: Any = find_class(class_path)(study.resources, address_of(study))
-    for method in ("capacity", "submit", "poll", "tell", "close"):
-        if not callable(getattr(made, method, None)):
-            raise AutomlError(f"engine: {class_path} is no engine: it has no method {method!r}")
-    return cast("Engine", made)
-
-
-def address_of(study: Study) -> str | None:
-    """Return the address that a study gives for its engine."""
-    return None if isinstance(study.engine, str) else study.engine.address
-
-
-def modules(study: Study) -> list[str]:
-    """Return the modules that every trial will import, but none beside the study file."""
-    paths = [one.class_path for one in (study.model, study.data) if one is not None]
-    found = []
-    for path in paths:
-        module, _, name = path.rpartition(".")
-        found.append(f"{module}.{ZOO[name]}" if module == "automl.zoo" and name in ZOO else module)
-    return found
 
 
 def inspect(file: StudyFile, planned: Plan, engine: Engine, home: Path) -> dict[str, Any]:

@@ -8,43 +8,125 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from automl.errors import StorageError
+from automl.errors import StorageError, TakenError
 from automl.events import Outcome, Reported
-from automl.history import Attempt, History, Report, Trial
+from automl.history import History, Trial
 from automl.journal import Journal, ended, started
-from automl.outcomes import from_json, to_json
-from automl.space import Space, Value
-from automl.storage import faults, open_engine
+from automl.outcomes import to_json
+from automl.rows import attempt_row, read_outcome, read_trials, report_row, trial_row
+from automl.space import Space
+from automl.storage import faults, is_shared, open_engine, outlast
 from automl.study import Study
 from automl.tables import ATTEMPTS, REPORTS, STUDIES, TABLES, TRIALS, VERSION
+
+Numbers = Sequence[int]
+Change = sa.Executable | tuple[sa.Executable, Sequence[Mapping[str, Any]]]  # with rows to insert
 
 
 class Record:
     """One study's part of the database; every write is one transaction.
 
+    Where several drivers share a study, every write is in its turn: it takes the row of the study
+    first, and leaves a higher revision there and in the trials that it changes.
+
+    Attributes:
+        shared: whether several drivers may write at the same time.
+        driver: the number of this driver, where drivers have one.
+
     Raises:
         StorageError: the database cannot be opened, read or written.
+        TakenError: a trial is written that another driver has taken over.
     """
 
     def __init__(self, url: str, name: str, folder: Path) -> None:
         self.url = url
         self.name = name
         self.folder = folder
+        self.shared = is_shared(url)
+        self.driver: int | None = None
         self.engine = open_engine(url)
         self.journal = Journal(folder)
+        self.held: sa.Connection | None = None  # the transaction of a turn
         with faults(url):
             TABLES.create_all(self.engine)
         self.id: int = -1
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction."""
+    def turn(self) -> Iterator[None]:
+        """Keep other drivers from writing to this study meanwhile; what is read stays true."""
+        if not self.shared or self.held is not None:
+            yield
+            return
         with faults(self.url), self.engine.begin() as connection:
+            connection.execute(sa.select(STUDIES.c.id).where(self._mine).with_for_update())
+            self.held = connection
+            try:
+                yield
+            finally:
+                self.held = None
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return STUDIES.c.id == self.id
+
+    def write(
+        self,
+        *changes: Change,
+        trials: Numbers = (),
+        again: Sequence[Change] = (),
+    ) -> None:
+        """Make changes in one transaction, or in that of the turn.
+
+        Args:
+            changes: what to execute.
+            trials: those that they change.
+            again: what comes first when an earlier try may have been committed unheard.
+        """
+        if self.held is not None:
+            self._write(self.held, [*again, *changes], trials)
+            return
+
+        def attempt(repeated: bool) -> None:
+            with self.engine.begin() as connection:
+                self._write(connection, [*again, *changes] if repeated else changes, trials)
+
+        outlast(self.url, attempt, wait=self.shared)
+
+    def _write(self, connection: sa.Connection, changes: Sequence[Change], trials: Numbers) -> None:
+        if self.shared and self.id >= 0:
+            revision = STUDIES.update().where(self._mine).values(revision=STUDIES.c.revision + 1)
+            connection.execute(revision)
+            self._refuse_taken(connection, trials)
+        for change in changes:
+            statement, *rows = change if isinstance(change, tuple) else (change,)
+            connection.execute(statement, *rows)
+        if self.shared and trials:
+            now = sa.select(STUDIES.c.revision).where(self._mine).scalar_subquery()
+            connection.execute(self._of(*trials).values(revision=now))
+
+    def _refuse_taken(self, connection: sa.Connection, trials: Numbers) -> None:
+        if self.driver is None or not trials:
+            return
+        query = sa.select(TRIALS.c.number).where(
+            TRIALS.c.study == self.id,
+            TRIALS.c.number.in_(list(trials)),
+            TRIALS.c.driver != self.driver,
+        )
+        if taken := connection.execute(query).scalars().all():
+            raise TakenError(f"another driver has trial {taken[0]} now")
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a connection to read, that of the turn if there is one."""
+        if self.held is not None:
+            yield self.held
+            return
+        with faults(self.url), self.engine.connect() as connection:
             yield connection
 
     def rows(self, query: Any) -> Sequence[sa.Row[Any]]:
         """Read."""
-        with faults(self.url), self.engine.connect() as connection:
+        with self.reading() as connection:
             return connection.execute(query).all()
 
     def close(self) -> None:
@@ -73,107 +155,76 @@ class Record:
 
     def add(self, study: str, fingerprint: str, provenance: Mapping[str, str]) -> None:
         """Add this study to the database alone."""
-        with self.write() as connection:
-            made = connection.execute(
-                STUDIES.insert().values(
-                    name=self.name,
-                    version=VERSION,
-                    study=study,
-                    fingerprint=fingerprint,
-                    provenance=json.dumps(dict(provenance)),
-                    seconds=0.0,
-                )
-            )
-            self.id = made.inserted_primary_key[0]  # type: ignore[index]
+        row = {
+            "name": self.name,
+            "version": VERSION,
+            "study": study,
+            "fingerprint": fingerprint,
+            "provenance": json.dumps(dict(provenance)),
+        }
+        self.write(STUDIES.insert().values(**row, seconds=0.0, revision=0))
+        self.find()
 
-    def update(self, **columns: Any) -> None:
-        """Change columns of this study's row."""
-        with self.write() as connection:
-            connection.execute(STUDIES.update().where(STUDIES.c.id == self.id).values(**columns))
+    def took(self, seconds: float) -> None:
+        """Record how long the study has taken; another driver may have seen more of it."""
+        known = sa.case((STUDIES.c.seconds > seconds, STUDIES.c.seconds), else_=seconds)
+        self.write(STUDIES.update().where(self._mine).values(seconds=known))
 
     def start(self, trial: Trial, optuna: int | None) -> None:
         """Record that a trial is about to run: its last attempt is the one that starts."""
         attempt = trial.attempts[-1]
         self.journal.write(start=started(trial))
-        with self.write() as connection:
-            if attempt.number == 0:
-                connection.execute(TRIALS.insert().values(**self._trial(trial, optuna)))
-            else:
-                again = {"state": "running", "attempt": attempt.number, "outcome": None}
-                connection.execute(self._of(trial.number).values(**again))
-            connection.execute(ATTEMPTS.insert().values(**self._begun(trial.number, attempt)))
-
-    def _begun(self, trial: int, attempt: Attempt) -> dict[str, Any]:
-        return {
-            "study": self.id,
-            "trial": trial,
-            "number": attempt.number,
-            "started": attempt.started,
-            "ended": attempt.ended,
-            "devices": "[]",
-            "host": attempt.host,
-            "outcome": attempt.outcome,
-        }
+        if attempt.number == 0:
+            first = trial_row(self.id, trial, optuna, self.driver)
+            change: Change = TRIALS.insert().values(**first)
+        else:
+            later = {"state": "running", "attempt": attempt.number, "outcome": None}
+            change = self._of(trial.number).values(**later)
+        begun = ATTEMPTS.insert().values(**attempt_row(self.id, trial.number, attempt))
+        here = self._where_attempt(trial.number, attempt.number)
+        forget = ATTEMPTS.delete().where(here)
+        self.write(change, begun, trials=[trial.number], again=[forget])
 
     def restore(self, trials: Sequence[tuple[Trial, Outcome | None]]) -> None:
         """Write whole trials into an empty record, all in one transaction; Optuna is told later."""
-        with self.write() as connection:
-            for trial, outcome in trials:
-                text = json.dumps(to_json(outcome)) if outcome else None
-                last = trial.attempts[-1].number
-                row = self._trial(trial, None) | {"outcome": text, "attempt": last}
-                connection.execute(TRIALS.insert().values(**row))
-                rows = [self._begun(trial.number, one) for one in trial.attempts]
-                connection.execute(ATTEMPTS.insert(), rows)
+        changes: list[Change] = []
+        for trial, outcome in trials:
+            text = json.dumps(to_json(outcome)) if outcome else None
+            last = {"outcome": text, "attempt": trial.attempts[-1].number}
+            row = trial_row(self.id, trial, None, self.driver) | last
+            changes.append(TRIALS.insert().values(**row))
+            rows = [attempt_row(self.id, trial.number, one) for one in trial.attempts]
+            changes.append((ATTEMPTS.insert(), rows))
+        self.write(*changes)
 
-    def _trial(self, trial: Trial, optuna: int | None) -> dict[str, Any]:
-        return {
-            "study": self.id,
-            "number": trial.number,
-            "state": trial.state,
-            "params": json.dumps(dict(trial.params)),
-            "origin": trial.origin,
-            "seed": trial.seed,
-            "optuna": optuna,
-            "attempt": 0,
-            "told": False,
-        }
-
-    def _of(self, number: int) -> sa.Update:
-        return TRIALS.update().where(TRIALS.c.study == self.id, TRIALS.c.number == number)
+    def _of(self, *numbers: int) -> sa.Update:
+        return TRIALS.update().where(TRIALS.c.study == self.id, TRIALS.c.number.in_(numbers))
 
     def placed(self, number: int, attempt: int, devices: Sequence[int]) -> None:
         """Record on which devices an attempt runs."""
-        with self.write() as connection:
-            connection.execute(
-                self._attempt(number, attempt).values(devices=json.dumps(list(devices)))
-            )
+        where = self._where_attempt(number, attempt)
+        placed = ATTEMPTS.update().where(where).values(devices=json.dumps(list(devices)))
+        self.write(placed, trials=[number])
 
-    def _attempt(self, number: int, attempt: int) -> sa.Update:
-        return ATTEMPTS.update().where(
+    def _where_attempt(self, number: int, attempt: int) -> sa.ColumnElement[bool]:
+        return sa.and_(
             ATTEMPTS.c.study == self.id, ATTEMPTS.c.trial == number, ATTEMPTS.c.number == attempt
         )
 
     def report(self, reports: Sequence[Reported]) -> None:
         """Add reports, all in one transaction."""
-        rows = [
-            {
-                "trial": one.spec.number,
-                "attempt": one.spec.attempt,
-                "step": one.step,
-                "seconds": one.seconds,
-                "metrics": json.dumps(dict(one.metrics)),
-            }
-            for one in reports
-        ]
+        rows = [report_row(one) for one in reports]
         if rows:
             self.journal.write(reports=rows)
             self.add_reports(rows)
 
     def add_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add reports as rows of the database alone."""
-        with self.write() as connection:
-            connection.execute(REPORTS.insert(), [{**row, "study": self.id} for row in rows])
+        keys = [(row["trial"], row["attempt"], row["step"], row["seconds"]) for row in rows]
+        one = sa.tuple_(REPORTS.c.trial, REPORTS.c.attempt, REPORTS.c.step, REPORTS.c.seconds)
+        forget = REPORTS.delete().where(REPORTS.c.study == self.id, one.in_(keys))
+        insert = (REPORTS.insert(), [{**row, "study": self.id} for row in rows])
+        self.write(insert, trials=sorted({row["trial"] for row in rows}), again=[forget])
 
     def end(self, trial: Trial, outcome: Outcome, told: Sequence[int] = ()) -> None:
         """Record how the last attempt of a trial ended; this comes before Optuna is told.
@@ -183,49 +234,41 @@ class Record:
         attempt = trial.attempts[-1]
         self.journal.write(end=ended(trial, outcome))
         text = json.dumps(to_json(outcome))
-        with self.write() as connection:
-            connection.execute(self._of(trial.number).values(state=trial.state, outcome=text))
-            connection.execute(
-                self._attempt(trial.number, attempt.number).values(
-                    ended=attempt.ended, outcome=attempt.outcome
-                )
-            )
-            self._told(connection, told)
+        where = self._where_attempt(trial.number, attempt.number)
+        self.write(
+            self._of(trial.number).values(state=trial.state, outcome=text),
+            ATTEMPTS.update().where(where).values(ended=attempt.ended, outcome=attempt.outcome),
+            *([self._of(*told).values(told=True)] if told else []),
+            trials=[trial.number],
+        )
 
     def keep(self, number: int, outcome: Outcome) -> None:
         """Change what is recorded of how a trial ended."""
         text = json.dumps(to_json(outcome))
-        with self.write() as connection:
-            connection.execute(self._of(number).values(outcome=text))
+        self.write(self._of(number).values(outcome=text), trials=[number])
 
     def outcome(self, number: int) -> Outcome | None:
         """Read how a trial ended."""
         where = (TRIALS.c.study == self.id, TRIALS.c.number == number)
         found = self.rows(sa.select(TRIALS.c.outcome).where(*where))
-        return from_json(json.loads(found[0].outcome)) if found and found[0].outcome else None
+        return read_outcome(found[0].outcome) if found else None
 
     def proposed(self, number: int, optuna: int) -> None:
         """Record the number that Optuna gave to a trial."""
-        with self.write() as connection:
-            connection.execute(self._of(number).values(optuna=optuna))
+        self.write(self._of(number).values(optuna=optuna), trials=[number])
 
-    def told(self, numbers: Sequence[int]) -> None:
+    def told(self, numbers: Numbers) -> None:
         """Record that Optuna has been told of trials; if this is lost, it is told once more."""
-        with self.write() as connection:
-            self._told(connection, numbers)
-
-    def _told(self, connection: sa.Connection, numbers: Sequence[int]) -> None:
         if numbers:
-            which = TRIALS.c.number.in_(list(numbers))
-            update = TRIALS.update().where(TRIALS.c.study == self.id, which)
-            connection.execute(update.values(told=True))
+            self.write(self._of(*numbers).values(told=True))
 
     def untold(self) -> list[int]:
-        """Return the numbers of ended trials that Optuna has not been told of."""
+        """Return the numbers of this driver's ended trials that Optuna has not been told of."""
         query = sa.select(TRIALS.c.number).where(
             TRIALS.c.study == self.id,
             TRIALS.c.told.is_(False),
             TRIALS.c.state.in_(("done", "stopped", "failed")),
+            *([] if self.driver is None else [TRIALS.c.driver == self.driver]),
         )
         return [row.number for row in self.rows(query.order_by(TRIALS.c.number))]
 
@@ -240,49 +283,7 @@ class Record:
         provenance = json.loads(found.provenance) if found else {}
         return History(study, space, self.trials(), self.folder, provenance)
 
-    def trials(self) -> tuple[Trial, ...]:
-        """Read every trial with its attempts and reports."""
-        attempts: dict[int, list[Attempt]] = {}
-        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.study == self.id)
-        for row in self.rows(query.order_by(ATTEMPTS.c.trial, ATTEMPTS.c.number)):
-            attempts.setdefault(row.trial, []).append(read_attempt(row))
-        reports: dict[int, list[Report]] = {}
-        query = sa.select(REPORTS).where(REPORTS.c.study == self.id)
-        for row in self.rows(query.order_by(REPORTS.c.id)):
-            report = Report(row.step, row.seconds, json.loads(row.metrics))
-            reports.setdefault(row.trial, []).append(report)
-        query = sa.select(TRIALS).where(TRIALS.c.study == self.id).order_by(TRIALS.c.number)
-        return tuple(
-            self._read(row, tuple(attempts.get(row.number, ())), tuple(reports.get(row.number, ())))
-            for row in self.rows(query)
-        )
-
-    def _read(self, row: Any, attempts: tuple[Attempt, ...], reports: tuple[Report, ...]) -> Trial:
-        outcome = from_json(json.loads(row.outcome)) if row.outcome else None
-        params: Mapping[str, Value] = json.loads(row.params)
-        done = outcome is not None and row.state == "done"
-        return Trial(
-            number=row.number,
-            state=row.state,
-            params=params,
-            origin=row.origin,
-            seed=row.seed,
-            folder=trial_folder(self.folder, row.number),
-            metrics=outcome.metrics if outcome and done else {},
-            points=outcome.points if outcome and done else (),
-            reports=reports,
-            attempts=attempts,
-            failure=outcome.failure if outcome else None,
-            artifact=outcome.artifact if outcome and done else None,
-        )
-
-
-def read_attempt(row: Any) -> Attempt:
-    """Make a record of a row."""
-    devices = tuple(f"cuda:{one}" for one in json.loads(row.devices)) or ("cpu",)
-    return Attempt(row.number, row.started, row.ended, devices, row.host, row.outcome)
-
-
-def trial_folder(home: Path, number: int) -> Path:
-    """Return the folder of a trial."""
-    return home / "trials" / f"{number:05d}"
+    def trials(self, numbers: Numbers | None = None) -> tuple[Trial, ...]:
+        """Read trials with their attempts and reports: every one, or those of these numbers."""
+        with self.reading() as connection:
+            return read_trials(connection, self.id, self.folder, numbers)

@@ -7,24 +7,60 @@ from automl.events import Outcome
 from automl.files import read_json, sweep
 from automl.history import Failure, Trial
 from automl.orphans import NAME as SIGNED
+from automl.orphans import end_orphans
 from automl.outcomes import from_json
-from automl.trials import RESULT, Trials
+from automl.trials import RESULT, UNDER_WAY, Trials
 
 LOST = "the driver was gone before the trial ended"
 
 
 def recover(trials: Trials) -> None:
-    """Finish what an earlier run has left; it is over, so nothing changes below us."""
+    """Finish what earlier runs have left: what only a driver that is gone could finish."""
+    if trials.sharing is not None:
+        join(trials)
+        take_over(trials)
+        return
+    end_orphans(left_behind(trials.home, trials.all.values()))
     trials.optimizer.abandon(set(trials.proposals.values()))
+    finish(trials, trials.all)
+
+
+def join(trials: Trials) -> None:
+    """Sign in, and take in what there is: all of it is another driver's."""
+    assert trials.sharing is not None  # noqa: S101 - for the checker of types
+    trials.sharing.join()
+    trials.sync()
+    trials.elsewhere = []
+    for trial in trials.all.values():
+        if trial.state not in UNDER_WAY:
+            trials.clean(trial)
+    with trials.record.turn():  # in which no other driver is between Optuna's number and ours
+        trials.optimizer.abandon(set(trials.record.proposals().values()))
+
+
+def take_over(trials: Trials) -> None:
+    """Finish what drivers have left that are gone."""
+    if trials.sharing is None or not (numbers := trials.sharing.take_over()):
+        return
+    found = trials.record.trials(numbers)
+    trials.all |= {trial.number: trial for trial in found}
+    trials.taken -= set(numbers)
+    trials.proposals = trials.record.proposals()
+    end_orphans(trial.folder for trial in found if trial.state == "running")
+    finish(trials, numbers)
+
+
+def finish(trials: Trials, numbers: Iterable[int]) -> None:
+    """Tell what was not told, run again what was cut, and remove what does not stay."""
     for number in trials.record.untold():
-        trials.tell(trials.all[number])
-    for trial in list(trials.all.values()):
-        if trial.state in {"running", "waiting"}:
+        if number not in trials.told:
+            trials.tell(trials.all[number])
+    for trial in [trials.all[number] for number in numbers]:
+        if trial.state in UNDER_WAY:
             sweep(trial.folder)
             go_on(trials, trial)
         else:
-            for number, names in trials.keeper.ended(trial).items():
-                trials.forget(number, names)
+            trials.clean(trial)
 
 
 def go_on(trials: Trials, trial: Trial) -> None:
@@ -64,6 +100,9 @@ def modified(path: Path) -> float:
 
 def left_behind(home: Path, trials: Iterable[Trial]) -> list[Path]:
     """Return the folders of jobs that may still run though their driver is gone."""
-    cut = [one.folder for one in trials if one.state == "running"]
-    shared = home / "shared"
-    return [*cut, *(path.parent for path in shared.rglob(SIGNED))]
+    return [*(one.folder for one in trials if one.state == "running"), *signed(home / "shared")]
+
+
+def signed(folder: Path) -> list[Path]:
+    """Return the folders below one in which jobs work, or worked."""
+    return [path.parent for path in folder.rglob(SIGNED)]

@@ -14,7 +14,8 @@ from automl.history import Attempt, Point, Trial
 from automl.journal import NAME, Journal
 from automl.launch import locked
 from automl.outcomes import from_json
-from automl.record import Record, trial_folder
+from automl.record import Record
+from automl.rows import trial_folder
 from automl.storage import file_of, url_of
 from automl.study import Study
 
@@ -70,7 +71,7 @@ def write(record: Record, found: Found, study: Study) -> None:
     record.restore([(trial, found.outcomes.get(trial.number)) for trial in ordered])
     if found.reports:
         record.add_reports(found.reports)
-    record.update(seconds=sum(trial.seconds for trial in ordered))
+    record.took(sum(trial.seconds for trial in ordered))
 
 
 def put_aside(file: Path | None) -> Path | None:
@@ -115,7 +116,7 @@ def start(found: Found, home: Path, entry: Mapping[str, Any]) -> None:
         entry["seed"],
         trial_folder(home, number),
     )
-    was = found.trials.get(number, blank)
+    was = found.trials.get(number, blank) if began.number else blank
     earlier = [one for one in was.attempts if one.number < began.number]
     found.trials[number] = replace(was, state="running", attempts=(*earlier, began))
     found.outcomes.pop(number, None)

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from automl.errors import AutomlError, StorageError
+from automl.errors import AutomlError, StorageError, TakenError
 from automl.events import Asked, Ended, Engine, Event, Outcome, Reported, Started
 from automl.failures import all_failed
-from automl.files import write_json
+from automl.files import held, write_json
 from automl.history import Failure, History, Trial
 from automl.job import JobSpec
 from automl.mapping import specs
 from automl.orphans import end_orphans
-from automl.recovery import left_behind, recover
-from automl.space import Fixed, Value
+from automl.recovery import recover, signed, take_over
+from automl.space import Fixed
+from automl.spending import Spending
 from automl.storage import file_of
 from automl.study import Retry
 from automl.timing import last
@@ -24,6 +25,7 @@ from automl.trials import Trials, seed_of
 
 TICK = 0.5  # seconds between two looks at clocks and signals
 PULSE = 5.0  # seconds between two writes of how long the study has taken
+MEETING = 1.0  # seconds between two looks at what other drivers do
 GRACE = 20.0  # seconds that jobs have after an interrupt to save and end by themselves
 PREPARED = "prepared.json"
 
@@ -51,9 +53,8 @@ class Search:
         self.again: list[JobSpec] = []  # items of maps whose process has died
         self.interrupts = 0
         self.interrupted = float("inf")  # when
-        self.pulse = time.monotonic()
-        self.before = 0.0  # seconds that earlier runs took
-        self.began = time.monotonic()
+        self.pulse = self.met = time.monotonic()
+        self.spending = Spending(trials, self.since)
 
     def run(self) -> History:
         """Run until the budget is spent; what an earlier run left unfinished comes first.
@@ -64,18 +65,20 @@ class Search:
                 when it is run again.
         """
         record = self.trials.record
-        found = record.find()
-        self.before = found.seconds if found else 0.0
         with self.signals():
             try:
-                end_orphans(left_behind(self.trials.home, self.trials.all.values()))
                 recover(self.trials)
                 self.prepare()
                 self.loop(self.more)
+                while self.others_work():
+                    self.wait()
+                    self.loop(self.more)
             finally:
                 self.engine.close()
                 self.trials.close()
-                record.update(seconds=self.seconds())
+                record.took(self.spending.seconds())
+                if sharing := self.trials.sharing:
+                    sharing.leave()
         self.judge()
         return record.history(self.study, self.trials.plan.space)
 
@@ -96,6 +99,7 @@ class Search:
             self.engine.poll(self.handle, TICK)
             self.trials.flush()
             self.beat()
+            self.meet()
             self.clocks()
             self.watch(self)
 
@@ -114,7 +118,32 @@ class Search:
                 f"database {file} was removed while the study ran; rebuild it from the journal "
                 f"beside it: automl repair {self.study.name}"
             )
-        self.trials.record.update(seconds=self.seconds())
+        self.trials.record.took(self.spending.seconds())
+
+    def meet(self) -> None:
+        """Tell other drivers that this one lives, and take in what they did, or left undone."""
+        if self.trials.sharing is None or time.monotonic() - self.met < MEETING:
+            return
+        self.met = time.monotonic()
+        self.trials.sharing.beat()
+        self.trials.sync()
+        self.trials.tidy()
+        take_over(self.trials)
+        for key, spec in self.running.items():
+            if spec.kind == "trial" and spec.number in self.trials.taken:
+                self.engine.tell(key, "kill")
+
+    def others_work(self) -> bool:
+        """Say whether another driver has trials that are not finished; it may yet die."""
+        ours = self.interrupts or self.trials.broken is not None
+        return not ours and self.trials.sharing is not None and self.trials.under_way()
+
+    def wait(self) -> None:
+        """Let a moment pass in which there is nothing to do here."""
+        time.sleep(TICK)
+        self.beat()
+        self.meet()
+        self.watch(self)
 
     def fill(self, more: Callable[[], JobSpec | None]) -> None:
         """Start jobs while there are devices for them."""
@@ -127,29 +156,16 @@ class Search:
 
     def more(self) -> JobSpec | None:
         """Return the next attempt to run, or None when the budget is spent."""
-        return self.trials.more() if self.trials.again or self.left() else None
-
-    def left(self) -> bool:
-        """Say whether the budget allows a new trial."""
-        budget = self.study.budget
-        if budget.trials is not None and len(self.trials.all) >= budget.trials:
-            return False
-        if budget.time is not None and self.seconds() >= budget.time:
-            return False
-        return budget.gpu_hours is None or self.gpu_hours() < budget.gpu_hours
-
-    def seconds(self) -> float:
-        """Return the seconds that all runs of the study took together."""
-        return self.before + time.monotonic() - self.began
-
-    def gpu_hours(self) -> float:
-        """Return the hours times GPUs that attempts took, those that run now included."""
-        spent = sum(trial.seconds for trial in self.trials.all.values())
-        spent += sum(time.monotonic() - since for since in self.since.values())
-        return spent * self.study.resources.gpus / 3600
+        return self.trials.more(self.spending.left)
 
     def handle(self, event: Event) -> None:
-        """Take in what a job told."""
+        """Take in what a job told; what another driver has taken over is its own affair."""
+        try:
+            self._handle(event)
+        except TakenError:
+            self.trials.sync()
+
+    def _handle(self, event: Event) -> None:
         match event:
             case Started(spec):
                 self.since[spec.key] = time.monotonic()
@@ -217,16 +233,23 @@ class Search:
         if not self.trials.plan.plugins.implement("prepare") or done.exists():
             return
         blank = Trial(0, "waiting", {}, "", seed_of(self.study.search.seed, -1), shared)
-        spec = replace(self.trials.spec(blank, 0), kind="prepare", params=self.fixed())
-        todo = [spec]
-        self.loop(lambda: todo.pop() if todo else self.next_task())
-        if self.trials.broken is None and not self.interrupts:
-            write_json(done, {"seed": spec.seed})
+        space = self.trials.plan.space.items()
+        fixed = {name: one.value for name, one in space if isinstance(one, Fixed)}
+        spec = replace(self.trials.spec(blank, 0), kind="prepare", params=fixed)
+        shared.mkdir(parents=True, exist_ok=True)
+        with held(shared / "prepare.lock", self.waits_on):
+            if done.exists() or self.interrupts:
+                return  # another driver has prepared
+            end_orphans(signed(shared))
+            todo = [spec]
+            self.loop(lambda: todo.pop() if todo else self.next_task())
+            if self.trials.broken is None and not self.interrupts:
+                write_json(done, {"seed": spec.seed})
 
-    def fixed(self) -> dict[str, Value]:
-        """Return the parameters that are the same in every trial."""
-        space = self.trials.plan.space
-        return {name: one.value for name, one in space.items() if isinstance(one, Fixed)}
+    def waits_on(self) -> bool:
+        """Wait while another driver prepares; says whether to wait on."""
+        self.wait()
+        return not self.interrupts
 
     def next_task(self) -> JobSpec | None:
         """Return the next item of a map, or one whose process has died."""
@@ -250,8 +273,8 @@ class Search:
                 self.late.add(key)
                 self.engine.tell(key, "kill")
             elif self.interrupts:
-                overdue = time.monotonic() - self.interrupted > GRACE
-                self.engine.tell(key, "kill" if overdue else "stop")
+                late = time.monotonic() - self.interrupted > GRACE
+                self.engine.tell(key, "kill" if late else "stop")
 
     @contextmanager
     def signals(self) -> Iterator[None]:

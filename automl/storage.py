@@ -1,18 +1,25 @@
-"""Database settings that keep several processes from harming each other's writes."""
+"""Databases: settings that keep processes from harming each other's writes, and their faults."""
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, NullPool, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from automl.env import mask, resolve
-from automl.errors import StorageError
+from automl.errors import LostError, StorageError
 
 WAIT = 60  # seconds to wait for another writer
+PATIENCE = 60.0  # seconds to wait for a database that does not answer
+PAUSE = 1.0  # seconds between two tries
+IDLE = 120  # seconds after which the server ends a transaction whose driver sleeps
+OPENING = 4_217_003  # the number of the lock under which tables are made
+T = TypeVar("T")
 HINTS = {
     "locked": f"another process has held it for {WAIT} s; end that, then run the study again",
     "readonly": "make it writable, then run the study again",
@@ -42,6 +49,11 @@ def is_sqlite(url: str) -> bool:
     return url.startswith("sqlite")
 
 
+def is_shared(url: str) -> bool:
+    """Say whether several drivers may share a database: it has row locks and a clock of its own."""
+    return url.startswith("postgresql")
+
+
 def open_engine(url: str) -> Engine:
     """Open a database with our settings."""
     if is_sqlite(url):
@@ -55,8 +67,11 @@ def open_engine(url: str) -> Engine:
 def harden(engine: Engine) -> None:
     """Give SQLite a write-ahead log, and transactions that claim the writer's place at once.
 
-    Without the second two processes read the same state, decide, and both write.
+    Without the second two processes read the same state, decide, and both write. PostgreSQL ends
+    the transaction of a driver that sleeps or whose host is gone, for others wait for it.
     """
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", limit_idle)
     if engine.dialect.name != "sqlite":
         return
 
@@ -75,6 +90,62 @@ def harden(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def limit_idle(connection: Any, _record: Any) -> None:
+    """Have the server end a transaction in which nothing comes any more."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE}s'")
+    cursor.close()
+    connection.commit()
+
+
+@contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Keep other drivers from opening a shared database at the same time: one makes the tables."""
+    if not is_shared(url):
+        yield
+        return
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with faults(url), engine.connect() as connection:
+        connection.execute(select(func.pg_advisory_lock(OPENING)))
+        yield
+
+
+def rename(url: str, study: str, name: str) -> None:
+    """Give a study in a database another name, to us and to Optuna, if it is there."""
+    engine = create_engine(url, poolclass=NullPool)
+    with faults(url), engine.begin() as connection:
+        there = inspect(connection)
+        for table, column in (("automl_study", "name"), ("studies", "study_name")):
+            if there.has_table(table):
+                change = f"UPDATE {table} SET {column} = :name WHERE {column} = :study"  # noqa: S608 - both are ours
+                connection.execute(text(change), {"name": name, "study": study})
+
+
+def outlast(url: str, call: Callable[[bool], T], *, wait: bool = True) -> T:
+    """Return what a call returns, and call again for a minute while the database does not answer.
+
+    Args:
+        url: the database.
+        call: what to do; it is told whether an earlier try may have done it already, unheard.
+        wait: whether to try again at all.
+
+    Raises:
+        StorageError: the database refuses, or has not come back.
+    """
+    began, again = time.monotonic(), False
+    while True:
+        try:
+            with faults(url):
+                return call(again)
+        except LostError as error:
+            if not wait or time.monotonic() - began > PATIENCE:
+                raise
+            if not again:
+                logging.getLogger("automl").warning("%s; trying for %g s", error, PATIENCE)
+            again = True
+            time.sleep(PAUSE)
 
 
 def file_of(url: str) -> Path | None:
@@ -100,7 +171,14 @@ def faults(url: str) -> Iterator[None]:
         said = lines[0]
         hints = [hint for word, hint in HINTS.items() if word in said.lower()]
         advice = hints[0] if hints else "see to it, then run the study again"
-        raise StorageError(f"database {mask(url)}: {mask(said)}; {advice}") from error
+        kind = LostError if is_lost(url, found) else StorageError
+        raise kind(f"database {mask(url)}: {mask(said)}; {advice}") from error
+
+
+def is_lost(url: str, error: SQLAlchemyError) -> bool:
+    """Say whether an error means that a server does not answer, not that it refuses."""
+    broken = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_shared(url) and (broken or isinstance(error, OperationalError | InterfaceError))
 
 
 def cause(error: BaseException | None) -> SQLAlchemyError | None:

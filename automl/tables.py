@@ -2,18 +2,30 @@
 
 import sqlalchemy as sa
 
-VERSION = 1
+VERSION = 2
 TABLES = sa.MetaData()
 STUDIES = sa.Table(
     "automl_study",
     TABLES,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String(64), unique=True, nullable=False),
+    sa.Column("name", sa.String(128), unique=True, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("study", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("provenance", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+    sa.Column("revision", sa.Integer, nullable=False, default=0),  # counts writes, where shared
+)
+DRIVERS = sa.Table(
+    "automl_driver",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study", sa.ForeignKey("automl_study.id"), nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started", sa.Float, nullable=False),  # the process, by the clock of its host
+    sa.Column("beat", sa.Float, nullable=False),  # its last sign of life, by the database's clock
+    sa.Column("gone", sa.Boolean, nullable=False, default=False),
 )
 TRIALS = sa.Table(
     "automl_trial",
@@ -28,6 +40,8 @@ TRIALS = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("told", sa.Boolean, nullable=False, default=False),
     sa.Column("outcome", sa.Text),
+    sa.Column("driver", sa.Integer),  # whose trial it is, where several share a study
+    sa.Column("revision", sa.Integer, nullable=False, default=0),  # of the study, when last written
 )
 ATTEMPTS = sa.Table(
     "automl_attempt",

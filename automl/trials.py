@@ -3,28 +3,33 @@
 import hashlib
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from automl.errors import AutomlError
+from automl.errors import AutomlError, TakenError
 from automl.events import Outcome, Reported
 from automl.failures import Failures
 from automl.files import sweep
+from automl.halting import rungs_of
 from automl.history import Attempt, Report, Trial
 from automl.housekeeping import Keeper, remove
-from automl.instantiate import build
 from automl.job import JobSpec
 from automl.optimizer import Optimizer
 from automl.planning import Plan
 from automl.provenance import host
-from automl.record import Record, trial_folder
-from automl.rungs import Rungs, completed
+from automl.record import Record
+from automl.rows import trial_folder
+from automl.rungs import Rungs
+from automl.sharing import Sharing
 from automl.space import Value
 from automl.stopping import replay
+from automl.storage import outlast
 
+UNDER_WAY = ("running", "waiting")
 RESULT = "result.json"  # what a trial's process leaves before it says that it has ended
 
 
@@ -35,6 +40,8 @@ class Trials:
         broken: why the study must end, if it must.
         again: attempts that come before new trials.
         halted: trials that early stopping has ended.
+        sharing: this driver among others, where a study may have several.
+        taken: trials that other drivers run.
     """
 
     def __init__(self, plan: Plan, record: Record, optimizer: Optimizer) -> None:
@@ -52,14 +59,22 @@ class Trials:
         self.keeper = Keeper(self.study)
         self.halted: set[int] = set()
         self.broken: AutomlError | None = None
-        self.rungs = stopping(plan)
+        self.sharing = Sharing(record) if record.shared else None
+        self.taken: set[int] = set()
+        self.elsewhere: list[Trial] = []  # that ended with other drivers, until `tidy`
+        self.rungs = rungs_of(plan)
         if isinstance(self.rungs, Rungs):
             replay(self.rungs, self.all.values())
 
-    def more(self) -> JobSpec:
-        """Return the next attempt to run: one that was cut, else a new trial."""
-        if not self.again:
-            return self.propose()
+    def more(self, left: Callable[[], bool]) -> JobSpec | None:
+        """Return the next attempt to run: one that was cut, else a new trial if any is left."""
+        if self.again:
+            return self.resume()
+        ask = partial(self.propose, left)
+        return outlast(self.record.url, ask, wait=self.record.shared) if left() else None
+
+    def resume(self) -> JobSpec:
+        """Start the next attempt of a trial that was cut."""
         spec = self.again.popleft()
         was = self.all[spec.number]
         trial = replace(was, state="running", attempts=(*was.attempts, begun(spec.attempt)))
@@ -67,17 +82,26 @@ class Trials:
         self.all[spec.number] = trial
         return spec
 
-    def propose(self) -> JobSpec:
-        """Ask for a point, record it, and make the job that tries it."""
-        number = len(self.all)
-        given, origin = self.given(number)
-        proposal = self.optimizer.ask(number, given)
-        seed = seed_of(self.study.search.seed, number)
-        folder = trial_folder(self.home, number)
-        trial = Trial(
-            number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
-        )
-        self.record.start(trial, proposal.optuna)
+    def propose(self, left: Callable[[], bool], again: bool) -> JobSpec | None:
+        """Ask for a point, record it, and make the job that tries it; None if none is left.
+
+        `again` says that an earlier call may have recorded one, and not have heard of it.
+        """
+        with self.record.turn():
+            self.sync()
+            if again and (unheard := self.unheard()) is not None:
+                return self.spec(unheard, 0)
+            if not left():
+                return None
+            number = len(self.all)
+            given, origin = self.given(number)
+            proposal = self.optimizer.ask(number, given)
+            seed = seed_of(self.study.search.seed, number)
+            folder = trial_folder(self.home, number)
+            trial = Trial(
+                number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
+            )
+            self.record.start(trial, proposal.optuna)
         self.all[number] = trial
         self.proposals[number] = proposal.optuna
         return self.spec(trial, 0)
@@ -124,7 +148,11 @@ class Trials:
 
     def flush(self) -> None:
         """Write the reports that have come in, all in one transaction."""
-        self.record.report(self.reports)
+        try:
+            self.record.report(self.reports)
+        except TakenError:
+            self.sync()
+            self.record.report([r for r in self.reports if r.spec.number not in self.taken])
         self.reports = []
 
     def close(self) -> None:
@@ -156,9 +184,14 @@ class Trials:
         self.remember(spec.number, outcome, outcome.state, when)
         trial = self.all[spec.number]
         self.tell(trial)
-        for number, names in self.keeper.ended(trial).items():
-            self.forget(number, names)
+        self.clean(trial)
         self.broken = self.broken or self.failures.count(trial)
+
+    def clean(self, trial: Trial) -> None:
+        """Remove what no longer stays now that a trial has ended; others see to their own."""
+        gone = self.keeper.ended(trial)
+        for number in gone.keys() - self.taken:
+            self.forget(number, gone[number])
 
     def forget(self, number: int, names: set[str]) -> None:
         """Remove artefacts of a trial, first from the record: it never names what is gone."""
@@ -202,11 +235,16 @@ class Trials:
 
     def tell(self, trial: Trial) -> None:
         """Tell Optuna how a trial ended; telling it twice does no harm."""
+        outlast(self.record.url, lambda _: self._tell(trial), wait=self.record.shared)
+        self.told.append(trial.number)
+
+    def _tell(self, trial: Trial) -> None:
         proposal = self.proposals.get(trial.number)
         if proposal is None:  # the record was rebuilt, and Optuna knows nothing yet
-            proposal = self.optimizer.ask(trial.number, trial.params).optuna
+            with self.record.turn():
+                proposal = self.optimizer.ask(trial.number, trial.params).optuna
+                self.record.proposed(trial.number, proposal)
             self.proposals[trial.number] = proposal
-            self.record.proposed(trial.number, proposal)
         if trial.state == "done":
             self.optimizer.tell_done(proposal, trial.metrics)
             known = self.optimizer.points_of(trial.number) if trial.points else set()
@@ -216,30 +254,39 @@ class Trials:
             self.optimizer.tell_stopped(proposal)
         else:
             self.optimizer.tell_failed(proposal, learn=self.failures.learns(trial.failure))
-        self.told.append(trial.number)
+
+    def sync(self) -> None:
+        """Take in what other drivers have written since the last time."""
+        for trial in self.sharing.news() if self.sharing else ():
+            was = self.all.get(trial.number)
+            self.all[trial.number] = trial
+            self.taken.add(trial.number)
+            for report in trial.reports[len(was.reports) if was else 0 :]:
+                self.goes_on(trial.number, report)
+            if trial.state not in UNDER_WAY and (was is None or was.state in UNDER_WAY):
+                self.elsewhere.append(trial)
+
+    def tidy(self) -> None:
+        """Remove what no longer stays since trials have ended with other drivers."""
+        while self.elsewhere:
+            self.clean(self.elsewhere.pop(0))
+
+    def unheard(self) -> Trial | None:
+        """Return a trial of this driver that is in the record, though it never heard so."""
+        owned = self.sharing.owned() if self.sharing else set()
+        found = self.record.trials(sorted(owned - self.all.keys()))
+        self.all |= {trial.number: trial for trial in found}
+        self.proposals = self.record.proposals()
+        return found[0] if found else None
+
+    def under_way(self) -> bool:
+        """Say whether any trial is not finished, here or elsewhere."""
+        return any(trial.state in UNDER_WAY for trial in self.all.values())
 
     def complete(self, metrics: Mapping[str, float]) -> bool:
         """Say whether every objective and constraint has a finite value."""
         names = {*self.study.objectives, *self.study.constraints}
         return all(np.isfinite(metrics.get(name, np.nan)) for name in names)
-
-
-def stopping(plan: Plan) -> Rungs | None:
-    """Return the rungs of a study, or None if it stops no trial early."""
-    study = plan.study
-    if study.fidelity is None or study.fidelity.stop == "off":
-        return None
-    if not isinstance(study.fidelity.stop, str):
-        made = study.fidelity.stop
-        return cast(Rungs, build(made.class_path, made.init_args))
-    grace = [float(found) for _, found in plan.plugins.call("grace", study=study)]
-    return Rungs(
-        completed(study.fidelity, study.trainer),
-        study.objectives,
-        study.constraints,
-        seed=study.search.seed,
-        not_before=max(grace, default=0.0),
-    )
 
 
 def begun(number: int) -> Attempt:

@@ -8,7 +8,7 @@ import toys
 
 import automl
 from automl.errors import AutomlError
-from automl.launch import make_engine
+from automl.engines.choice import make_engine
 
 
 def test_the_stopper_of_the_page_stops_what_it_says(root, tmp_path, monkeypatch):

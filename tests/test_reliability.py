@@ -28,6 +28,7 @@ from automl.journal import Journal
 from automl.record import Record
 from automl.repair import repair
 from automl.study import OnFailure
+from automl.tables import STUDIES
 from automl.testing.invariants import broken
 
 
@@ -135,7 +136,7 @@ def test_a_database_that_is_locked_for_a_second_is_waited_for(tmp_path):
     other = hold(tmp_path)
     timer = threading.Timer(1.0, other.rollback)
     timer.start()
-    one.update(seconds=5.0)
+    one.took(5.0)
     timer.join()
     assert one.find().seconds == 5.0
     other.close()
@@ -146,7 +147,7 @@ def test_a_database_that_stays_locked_is_named_in_one_line(tmp_path, monkeypatch
     one = record(tmp_path)
     other = hold(tmp_path)
     with pytest.raises(StorageError, match=r"study.db: database is locked; another process"):
-        one.update(seconds=5.0)
+        one.took(5.0)
     other.close()
 
 
@@ -154,12 +155,13 @@ def test_a_database_that_cannot_be_written_is_named_in_one_line(tmp_path):
     record(tmp_path)
     url = f"sqlite:///file:{tmp_path}/study.db?mode=ro&uri=true"
     with pytest.raises(StorageError, match="readonly database; make it writable"):
-        Record(url, "toy", tmp_path).update(seconds=1.0)
+        Record(url, "toy", tmp_path).took(1.0)
 
 
 def test_a_study_of_another_format_is_refused_in_words(tmp_path):
-    record(tmp_path).update(version=99)
-    with pytest.raises(StorageError, match="written in format 99, this automl reads 1"):
+    known = record(tmp_path)
+    known.write(STUDIES.update().values(version=99))
+    with pytest.raises(StorageError, match="written in format 99, this automl reads 2"):
         record(tmp_path)
 
 

@@ -49,7 +49,8 @@ def words(one: Parameter) -> str:
 def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
     """Import the user's code, propose points, and run one batch of the default point."""
     # a check of the file alone needs none of these
-    from automl.launch import ask, inspect, job, make_engine, opened
+    from automl.engines.choice import make_engine
+    from automl.launch import ask, inspect, job, opened
     from automl.optimizer import Optimizer
 
     with tempfile.TemporaryDirectory(prefix="automl-plan-") as name:
