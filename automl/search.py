@@ -77,8 +77,7 @@ class Search:
                 self.engine.close()
                 self.trials.close()
                 record.took(self.spending.seconds())
-                if sharing := self.trials.sharing:
-                    sharing.leave()
+                self.trials.leave()
         self.judge()
         return record.history(self.study, self.trials.plan.space)
 
@@ -96,6 +95,8 @@ class Search:
             self.fill(more)
             if not self.running:
                 return
+            if len(self.running) > 1 and more == self.more:
+                self.trials.ask_ahead(self.spending.left)
             self.engine.poll(self.handle, TICK)
             self.trials.flush()
             self.beat()
@@ -141,7 +142,6 @@ class Search:
     def wait(self) -> None:
         """Let a moment pass in which there is nothing to do here."""
         time.sleep(TICK)
-        self.beat()
         self.meet()
         self.watch(self)
 

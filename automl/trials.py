@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from automl.asking import Asker
 from automl.errors import AutomlError, TakenError
 from automl.events import Outcome, Reported
 from automl.failures import Failures
@@ -25,7 +26,6 @@ from automl.record import Record
 from automl.rows import trial_folder
 from automl.rungs import Rungs
 from automl.sharing import Sharing
-from automl.space import Value
 from automl.stopping import replay
 from automl.storage import outlast
 
@@ -48,7 +48,7 @@ class Trials:
         self.plan = plan
         self.study = plan.study
         self.record = record
-        self.optimizer = optimizer
+        self.optimizer, self.asker = optimizer, Asker(plan, optimizer)
         self.home = record.folder
         self.all: dict[int, Trial] = {trial.number: trial for trial in record.trials()}
         self.proposals = record.proposals()
@@ -94,10 +94,8 @@ class Trials:
             if not left():
                 return None
             number = len(self.all)
-            given, origin = self.given(number)
-            proposal = self.optimizer.ask(number, given)
-            seed = seed_of(self.study.search.seed, number)
-            folder = trial_folder(self.home, number)
+            proposal, origin = self.asker.ask(number), self.asker.origin(number)
+            seed, folder = seed_of(self.study.search.seed, number), trial_folder(self.home, number)
             trial = Trial(
                 number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
             )
@@ -106,14 +104,10 @@ class Trials:
         self.proposals[number] = proposal.optuna
         return self.spec(trial, 0)
 
-    def given(self, number: int) -> tuple[dict[str, Value] | None, str]:
-        """Return the point that trial `number` must take, if any, and who proposes it."""
-        if number == 0:
-            return self.plan.space.default(), "default"
-        enqueued = self.study.search.enqueue
-        if number <= len(enqueued):
-            return self.plan.space.completed(enqueued[number - 1]), "enqueued"
-        return None, self.optimizer.name
+    def ask_ahead(self, left: Callable[[], bool]) -> None:
+        """Ask for the next trial while devices are busy; with other drivers its number is open."""
+        if not self.again and self.sharing is None and left():
+            self.asker.ahead(len(self.all))
 
     def spec(self, trial: Trial, attempt: int) -> JobSpec:
         """Make the job of one attempt of a trial."""
@@ -157,6 +151,7 @@ class Trials:
 
     def close(self) -> None:
         """Write what has not been written yet."""
+        self.asker.drop()
         self.flush()
         self.record.told(self.told)
         self.told = []
@@ -278,6 +273,11 @@ class Trials:
         self.all |= {trial.number: trial for trial in found}
         self.proposals = self.record.proposals()
         return found[0] if found else None
+
+    def leave(self) -> None:
+        """Sign out: other drivers take what is left."""
+        if self.sharing:
+            self.sharing.leave()
 
     def under_way(self) -> bool:
         """Say whether any trial is not finished, here or elsewhere."""

@@ -8,6 +8,7 @@ import toys
 
 import automl
 from automl.errors import AutomlError, StorageError, StudyError
+from automl.testing.invariants import broken
 
 
 def run(folder, plugin="Formula", **changes):
@@ -185,3 +186,15 @@ def test_the_record_holds_every_report_and_outcome_as_json(tmp_path):
     result = run(tmp_path, budget={"trials": 1})
     rows = sqlite3.connect(result.folder / "study.db").execute("select outcome from automl_trial")
     assert json.loads(rows.fetchone()[0])["metrics"] == dict(result.trials[0].metrics)
+
+
+def test_the_next_point_is_asked_for_while_devices_are_busy_and_none_is_left_over(tmp_path):
+    folder = toys.beside(tmp_path, "Slow")
+    study = toys.study(folder, engine="local", resources={"parallel": 2}, budget={"trials": 5})
+    result = automl.run(study, here=folder)
+    assert [trial.state for trial in result.trials] == ["done"] * 5
+    storage = f"sqlite:///{result.folder / 'study.db'}"
+    told = optuna.load_study(study_name="toy", storage=storage).get_trials()
+    assert told[2].datetime_start < min(told[0].datetime_complete, told[1].datetime_complete)
+    assert {trial.state.name for trial in told} <= {"COMPLETE", "FAIL"}
+    assert broken(result.folder, budget=5) == []

@@ -1,0 +1,53 @@
+"""Who proposes the next trial: its default, the study's list or the sampler; also ahead of time."""
+
+from automl.optimizer import Optimizer, Proposal
+from automl.planning import Plan
+from automl.space import Value
+
+
+class Asker:
+    """Asks for the point of each trial, by its number.
+
+    Args:
+        plan: the space, and the points that the study names.
+        optimizer: the sampler behind all others.
+    """
+
+    def __init__(self, plan: Plan, optimizer: Optimizer) -> None:
+        self.space = plan.space
+        self.enqueued = plan.study.search.enqueue
+        self.optimizer = optimizer
+        self.asked: dict[int, Proposal] = {}
+
+    def origin(self, number: int) -> str:
+        """Return who proposes trial `number`."""
+        if number == 0:
+            return "default"
+        return "enqueued" if number <= len(self.enqueued) else self.optimizer.name
+
+    def given(self, number: int) -> dict[str, Value] | None:
+        """Return the point that trial `number` must take, if any."""
+        if number == 0:
+            return self.space.default()
+        if number <= len(self.enqueued):
+            return self.space.completed(self.enqueued[number - 1])
+        return None
+
+    def ahead(self, number: int) -> None:
+        """Ask now for a trial that starts later, while the devices are busy."""
+        if number not in self.asked:
+            self.asked = {number: self._ask(number)}
+
+    def drop(self) -> None:
+        """Tell Optuna that what was asked ahead is not tried."""
+        for proposal in self.asked.values():
+            self.optimizer.tell_failed(proposal.optuna, learn=False)
+        self.asked = {}
+
+    def ask(self, number: int) -> Proposal:
+        """Return the point of trial `number`."""
+        known = self.asked.pop(number, None)
+        return known or self._ask(number)
+
+    def _ask(self, number: int) -> Proposal:
+        return self.optimizer.ask(number, self.given(number))
