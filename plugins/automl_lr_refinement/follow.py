@@ -7,6 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.types import LRSchedulerConfig
+from torch import Tensor
 from torch.optim import Optimizer
 
 from automl import PluginError
@@ -88,16 +89,21 @@ class Follow(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Refuse to go on when something else has set a learning rate."""
-        scheduler = next(s for s in tables(trainer) if s.optimizer is optimizer)
-        for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
-            # a rate that is a tensor lies on the device, and looking at it would wait for that
-            numbers = isinstance(group["lr"], float) and isinstance(rate, float)
-            if numbers and not math.isclose(group["lr"], rate, rel_tol=1e-9):
-                raise PluginError(
-                    f"lr_refinement: at step {scheduler.last_epoch} the learning rate is "
-                    f"{group['lr']:g}, where the schedule says {rate:g}; something else sets it: "
-                    f"a callback, or {type(pl_module).__name__} itself; remove that, or the plugin"
-                )
+        scheduler = next((s for s in tables(trainer) if s.optimizer is optimizer), None)
+        if scheduler is None:
+            there = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+            raise PluginError(
+                f"lr_refinement: the schedule was replaced by {', '.join(there) or 'nothing'} in "
+                f"training; something else schedules: a callback, or {type(pl_module).__name__} "
+                "itself; remove that, or the plugin"
+            )
+        automatic = pl_module.automatic_optimization
+        step = trainer.global_step if automatic else trainer.fit_loop.epoch_loop.total_batch_idx
+        if reason := fight(scheduler, step):
+            raise PluginError(
+                f"lr_refinement: at step {step} {reason}; something else sets it: "
+                f"a callback, or {type(pl_module).__name__} itself; remove that, or the plugin"
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -117,6 +123,14 @@ def length(trainer: Trainer) -> int:
     Raises:
         PluginError: the training has no end that is known before.
     """
+    names = {
+        type(one).__name__ for one in getattr(trainer, "callbacks", ())
+    }  # of either tree of Lightning
+    if "GradientAccumulationScheduler" in names:
+        raise PluginError(
+            "lr_refinement: GradientAccumulationScheduler changes the length of training, which a "
+            "schedule has to know; set trainer.accumulate_grad_batches instead"
+        )
     steps = trainer.estimated_stepping_batches
     if not math.isfinite(steps) or steps < 1:
         raise PluginError(
@@ -131,6 +145,21 @@ def tables(trainer: Trainer) -> list[TableLR]:
     """Return the schedulers that `Follow` has put in place."""
     found = (config.scheduler for config in trainer.lr_scheduler_configs)
     return [scheduler for scheduler in found if isinstance(scheduler, TableLR)]
+
+
+def fight(scheduler: TableLR, step: int) -> str:
+    """Say where an optimizer is not as its schedule left it; nothing if it is."""
+    groups, rates = scheduler.optimizer.param_groups, scheduler.get_last_lr()
+    if len(groups) != len(rates):
+        return f"the optimizer has {len(groups)} parameter groups, where it began with {len(rates)}"
+    if scheduler.last_epoch != step:
+        return f"the schedule has been moved to its step {scheduler.last_epoch}"
+    for group, rate in zip(groups, rates, strict=True):
+        # looking at a rate that lies on the device would wait for that
+        readable = not (isinstance(group["lr"], Tensor) and group["lr"].device.type != "cpu")
+        if readable and not math.isclose(group["lr"], rate, rel_tol=1e-6):
+            return f"the learning rate is {float(group['lr']):g}, not {float(rate):g} as scheduled"
+    return ""
 
 
 def set_peak(optimizer: Optimizer, peak: Peak) -> None:

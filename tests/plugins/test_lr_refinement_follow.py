@@ -95,6 +95,49 @@ def test_a_module_that_sets_the_rate_itself_is_an_error_in_words(tmp_path):
         fit(WarmUp(), tmp_path, Follow([schedules.linear()]))
 
 
+def test_a_rate_that_is_a_tensor_is_watched_too(tmp_path):
+    class Jump(Line):
+        def on_train_batch_start(self, batch, index):
+            self.optimizers().param_groups[0]["lr"].fill_(0.3)
+
+    model = Jump(torch.optim.Adam, lr=torch.tensor(0.1), foreach=False)
+    with pytest.raises(PluginError, match=r"step 0 the learning rate is 0\.3, not 0\.1"):
+        fit(model, tmp_path, Follow([schedules.linear()]))
+
+
+def test_a_module_that_steps_the_schedule_its_own_way_is_an_error_in_words(tmp_path):
+    class Epochs(Line):
+        def lr_scheduler_step(self, scheduler, metric):
+            scheduler.move(self.current_epoch)
+
+    model = Epochs(scheduler=lambda optimizer: CosineAnnealingLR(optimizer, 3))
+    with pytest.raises(PluginError, match=r"step 1 the schedule has been moved to its step 0"):
+        fit(model, tmp_path, Follow([schedules.linear()], replace=True))
+
+
+@pytest.mark.filterwarnings("ignore:SWA is currently only supported every epoch")
+def test_a_callback_that_brings_a_scheduler_is_an_error_in_words(tmp_path):
+    averaging = pl.callbacks.StochasticWeightAveraging(0.01, swa_epoch_start=1)
+    with pytest.raises(PluginError, match="the schedule was replaced by SWALR"):
+        fit(Line(), tmp_path, Follow([schedules.linear()]), averaging)
+
+
+def test_parameter_groups_that_join_later_are_an_error_in_words(tmp_path):
+    class Grows(Line):
+        def on_train_epoch_start(self):
+            if self.current_epoch == 1:
+                self.optimizers().add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+
+    with pytest.raises(PluginError, match="has 2 parameter groups, where it began with 1"):
+        fit(Grows(), tmp_path, Follow([schedules.linear()]))
+
+
+def test_accumulation_that_changes_in_training_is_refused(tmp_path):
+    changes = pl.callbacks.GradientAccumulationScheduler({0: 2, 1: 1})
+    with pytest.raises(PluginError, match=r"set trainer\.accumulate_grad_batches"):
+        fit(Line(), tmp_path, Follow([schedules.linear()]), changes)
+
+
 def test_manual_optimization_moves_every_schedule_once_a_batch(tmp_path):
     first, second = rates(Pair(), tmp_path, Follow([schedules.linear(), schedules.cosine()]))
     np.testing.assert_allclose(first, 0.1 * (1 - np.arange(10) / 10), rtol=1e-6)
