@@ -26,16 +26,16 @@ class Series:
     Attributes:
         norms: l1 and l2 of the steps that were copied from the device.
         windows: fraction of the accumulation window of each step.
-        rates: learning rates of the groups at each step.
+        rates: learning rates of the groups at each step; where they are tensors, copies of those.
         waiting: (CHUNK, 2) norms that are still on the device, in its first rows.
     """
 
     norms: list[list[float]] = field(default_factory=list)
     windows: list[float] = field(default_factory=list)
-    rates: list[list[float]] = field(default_factory=list)
+    rates: list[list[Any]] = field(default_factory=list)
     waiting: Tensor | None = None
 
-    def add(self, norms: Tensor, window: float, rates: list[float]) -> None:
+    def add(self, norms: Tensor, window: float, rates: list[Any]) -> None:
         """Append one step."""
         if self.waiting is None:
             self.waiting = torch.empty(CHUNK, 2, device=norms.device)
@@ -50,6 +50,7 @@ class Series:
         count = len(self.windows) - len(self.norms)
         if self.waiting is not None and count:
             self.norms.extend(self.waiting[:count].cpu().tolist())
+            self.rates[-count:] = [[float(rate) for rate in row] for row in self.rates[-count:]]
 
     def state(self) -> dict[str, Any]:
         """Return the log as plain lists."""
@@ -105,7 +106,7 @@ class NormLogger(Callback):
             window = self.backwards / trainer.accumulate_grad_batches
         self.backwards = 0
         found = norms(gradients(optimizer)) / loss_scale(trainer, optimizer)
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        rates = [kept(group["lr"]) for group in optimizer.param_groups]
         self.series.setdefault(index, Series()).add(found, window, rates)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -171,6 +172,11 @@ def norms(gradients: Sequence[Tensor]) -> Tensor:
         for order in (1, 2)
     ]
     return torch.stack([torch.stack(each[0]).sum(), torch.stack(each[1]).norm()])
+
+
+def kept(rate: float | Tensor) -> float | Tensor:
+    """Return a learning rate as it is now: a tensor changes in place, and stays on its device."""
+    return rate.detach().clone() if isinstance(rate, Tensor) else float(rate)
 
 
 def loss_scale(trainer: Trainer, optimizer: Optimizer) -> Tensor | float:

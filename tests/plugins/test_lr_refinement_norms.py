@@ -8,6 +8,8 @@ from pytorch_lightning.plugins import MixedPrecision
 
 from automl import PluginError
 from automl_lr_refinement import logger, norms
+from automl_lr_refinement.follow import Follow
+from automl_lr_refinement.schedules import linear
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
 
@@ -101,6 +103,12 @@ def test_a_resumed_training_has_the_log_of_an_uncut_one(log, tmp_path):
     (resumed,) = logged(second)
     np.testing.assert_allclose(resumed.l1, whole.l1, rtol=1e-6)
     assert resumed.sha256() == whole.sha256()
+
+
+def test_rates_that_are_tensors_are_logged_as_they_were(log, tmp_path):
+    model = Line(torch.optim.Adam, lr=torch.tensor(0.1), foreach=False)
+    fit(model, tmp_path, Follow([linear()]), log)
+    np.testing.assert_allclose(logged(log)[0].lr[:, 0], 0.1 * (1 - np.arange(10) / 10), rtol=1e-5)
 
 
 def test_logs_longer_than_a_chunk_are_whole(log, tmp_path):
