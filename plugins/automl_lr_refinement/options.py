@@ -70,7 +70,8 @@ class Options(BaseModel):
     control_peak: float | None = Field(
         None,
         gt=0,
-        description="factor on the peak of linear decay in the confirmation; default: peak",
+        description="factor on the peak of linear decay in the confirmation; default: the best of "
+        "half of peak, peak and its double, by one more training each",
     )
 
     @model_validator(mode="after")

@@ -90,12 +90,15 @@ class LrRefinement:
         if self.options.shape != "refined":
             follow[0].write(folder / "schedule.json")
             return
-        compared = runs.confirm(job, self.options, follow) if self.options.confirm else None
+        is_linear = all(one.provenance["fell_back"] for one in follow)
+        asked = self.options.confirm > 0 and not is_linear
+        compared = runs.confirm(job, self.options, follow) if asked else None
         if compared is not None:
             verdict.write(folder / "confirm.json", compared)
         better = compared is not None and compared.case() == "better"
         best = follow[0] if better else schedules.linear()
-        why = compared.text() if compared else "refined was not compared on fresh seeds"
+        why = "refined is linear decay" if is_linear else "refined was not compared on fresh seeds"
+        why = compared.text() if compared else why
         best.noting("confirmation", why).write(folder / "schedule.json")
 
     @automl.hookimpl

@@ -22,7 +22,8 @@ class Entry:
     """A finished trial as the report needs it.
 
     Attributes:
-        value: of the study's first objective.
+        value: of the metric when training had ended; another plugin may have changed the model
+            after it.
         peak: factor on the peak learning rate.
     """
 
@@ -41,14 +42,25 @@ class Entry:
         path = self.folder / "used-0.json"
         return Schedule.read(path) if path.exists() else None
 
+    def compared(self) -> verdict.Comparison | None:
+        """Return what fresh seeds said, if they were asked."""
+        path = self.folder / "confirm.json"
+        return verdict.read(path) if path.exists() else None
+
+    def degenerate(self) -> str:
+        """Say why linear decay took the place of its refined schedule; nothing if it did not."""
+        schedule = self.used()
+        fell_back = schedule is not None and schedule.provenance.get("fell_back")
+        return str(schedule.provenance["verdict"]["reason"]) if schedule and fell_back else ""
+
 
 def sections(history: History, options: Options) -> list[Section]:
     """Return the plugin's section, or none before a trial has ended."""
-    metric, objective = next(iter(history.study.objectives.items()))
+    metric, goal = judged(history)
     found = entries(history, metric, options)
     if not found:
         return []
-    better = max if objective.goal == "maximize" else min
+    better = max if goal == "maximize" else min
     shapes = sorted({entry.shape for entry in found})
     best = [
         better((e for e in found if e.shape == shape), key=lambda entry: entry.value)
@@ -56,6 +68,7 @@ def sections(history: History, options: Options) -> list[Section]:
     ]
     parts: tuple[Part, ...] = (
         Text(conclusion(found)),
+        *comparisons(found),
         table(found, best, metric),
         *overlay(best),
         *norm_figure(best, options),
@@ -65,6 +78,21 @@ def sections(history: History, options: Options) -> list[Section]:
     return [Section("Learning-rate schedules", parts)]
 
 
+def judged(history: History) -> tuple[str, str]:
+    """Return the first objective that trainings have reported at their end, and its goal."""
+    ends = [trial.reports[-1].metrics for trial in history.finished() if trial.reports]
+    objectives = history.study.objectives
+    told = (name for name in objectives if any(name in metrics for metrics in ends))
+    name = next(told, next(iter(objectives)))
+    return name, objectives[name].goal
+
+
+def at_end(trial: Trial, metric: str) -> float:
+    """Return a metric as training reported it last, or else as it was measured."""
+    told = [report.metrics[metric] for report in trial.reports if metric in report.metrics]
+    return told[-1] if told else trial.metrics[metric]
+
+
 def entries(history: History, metric: str, options: Options) -> list[Entry]:
     """Return the finished trials that have the metric."""
     return [
@@ -72,7 +100,7 @@ def entries(history: History, metric: str, options: Options) -> list[Entry]:
             trial,
             trial.params.get("lr_refinement.shape", options.shape),
             trial.params.get("lr_refinement.peak", options.peak),
-            trial.metrics[metric],
+            at_end(trial, metric),
         )
         for trial in history.finished()
         if metric in trial.metrics
@@ -80,22 +108,41 @@ def entries(history: History, metric: str, options: Options) -> list[Entry]:
 
 
 def conclusion(found: Sequence[Entry]) -> str:
-    """Say which case it is: confirmed, refuted, undecided, or never put to the test."""
+    """Say which case it is: confirmed, refuted, undecided, degenerate, or never put to the test."""
     refined = [entry for entry in found if entry.shape == "refined"]
     if not refined:
         return "No trial with a refined schedule has ended."
-    verdicts = [
-        f"Trial {entry.trial.number}: {verdict.read(entry.folder / 'confirm.json').text()}"
-        for entry in refined
-        if (entry.folder / "confirm.json").exists()
+    said = []
+    if compared := [one for entry in refined if (one := entry.compared())]:
+        better = sum(one.case() == "better" for one in compared)
+        said.append(
+            f"Of {len(compared)} refined schedules that were compared with linear decay on fresh "
+            f"seeds, {better} did better; by chance alone one in forty does."
+        )
+    if degenerate := [reason for entry in refined if (reason := entry.degenerate())]:
+        said.append(
+            f"Refinement was degenerate in {len(degenerate)} of {len(refined)} trials, which "
+            f"trained under linear decay instead; one such schedule {degenerate[0]}."
+        )
+    if left := len(refined) - len(compared) - len(degenerate):
+        said.append(
+            f"The schedules of {left} of {len(refined)} refined trials were not compared with "
+            "linear decay on fresh seeds, so none is exported: differences between single trials "
+            "below may be noise. Set plugins.lr_refinement.confirm to 5 to compare."
+        )
+    return " ".join(said)
+
+
+def comparisons(found: Sequence[Entry]) -> Iterator[Table]:
+    """List what fresh seeds said of each refined schedule."""
+    rows = [
+        (entry.trial.number, *one.gain(), one.peak, one.control_peak, one.case())
+        for entry in found
+        if (one := entry.compared())
     ]
-    if verdicts:
-        return " ".join(verdicts)
-    return (
-        "Refined schedules were not compared with linear decay on fresh seeds, so none is "
-        "exported: differences between single trials below may be noise. Set "
-        "plugins.lr_refinement.confirm to 5 to compare."
-    )
+    if rows:
+        columns = ("trial", "gain", "standard error", "peak factor", "of linear", "refined is")
+        yield Table("Refined against linear decay on fresh seeds", columns, tuple(rows))
 
 
 def table(found: Sequence[Entry], best: Sequence[Entry], metric: str) -> Table:
@@ -112,7 +159,15 @@ def table(found: Sequence[Entry], best: Sequence[Entry], metric: str) -> Table:
         )
         for entry in best
     )
-    columns = ("shape", "trials", "best", metric, "peak factor", "optimizer steps", "schedule")
+    columns = (
+        "shape",
+        "trials",
+        "best",
+        f"{metric} after training",
+        "peak factor",
+        "optimizer steps",
+        "schedule",
+    )
     return Table("Best trial of each shape", columns, rows)
 
 
@@ -143,10 +198,12 @@ def picture(schedule: Schedule) -> Figure:
 def promise(options: Options) -> Text:
     """Say how a refined schedule will be made and what it will cost."""
     steps = 1 + options.rounds * options.explore
+    sweep = 0 if options.control_peak else 3
+    more = 2 * options.confirm + sweep if options.confirm else 0
     return Text(
         f"Refined from the gradient norms of {options.rounds} exploratory run(s) of "
         f"{options.explore:.0%} of training: {steps:.3g} times the optimizer steps, and "
-        f"{2 * options.confirm} trainings more to confirm it."
+        f"{more} trainings more to confirm it."
     )
 
 
@@ -176,7 +233,8 @@ def sweep(found: Sequence[Entry], shapes: Sequence[str], metric: str) -> Iterato
     series = tuple(
         octaves(shape, [entry for entry in found if entry.shape == shape]) for shape in shapes
     )
-    alt = "; ".join(f"{one.name}: {len(one.x)} octaves" for one in series)
+    tried = (f"{one.name} at {', '.join(f'{x:g}' for x in one.x)}" for one in series)
+    alt = f"{metric} after training by the peak, averaged within octaves: {'; '.join(tried)}"
     yield Figure("Peak learning rate", series, "factor on the peak", metric, alt, log_x=True)
 
 
@@ -192,6 +250,7 @@ def octaves(name: str, found: Sequence[Entry]) -> Series:
         tuple(2.0**octave for octave, _ in ordered),
         tuple(float(np.mean(values)) for _, values in ordered),
         tuple(map(float, errors)),
+        "line" if len(ordered) > 1 else "points",  # a line of one point is not seen
     )
 
 

@@ -1,6 +1,7 @@
 """The trainings inside a trial: exploration, refinement, the final run and its confirmation."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from automl_lr_refinement.norms import NormLog, load
 from automl_lr_refinement.options import Options
 from automl_lr_refinement.schedules import Schedule
 
+PEAKS = (0.5, 1.0, 2.0)  # of linear decay in a confirmation, times the trial's
 FRESH = 10_000  # added to the trial's seed for runs that must not share its random numbers
 
 
@@ -158,7 +160,7 @@ def refinements(job: Job, options: Options) -> tuple[list[Schedule], int] | None
 
 
 def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.Comparison | None:
-    """Train on fresh seeds under the refined schedules and under linear decay.
+    """Train on fresh seeds under the refined schedules and under linear decay, at its own peak.
 
     Returns:
         The pairs; None if the job was stopped.
@@ -166,24 +168,51 @@ def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.C
     Raises:
         PluginError: fresh models are not the one that was trained.
     """
-    arms = {
-        "linear": ([schedules.linear()], options.control_peak or options.peak),
-        "refined": (follow, options.peak),
-    }
-    ends: dict[str, list[Mapping[str, float]]] = {name: [] for name in arms}
+    line = [schedules.linear()]
+    ends: list[list[float]] = [[], []]
     with isolate_rng():
+        control = options.control_peak or best_peak(job, options, line)
+        if control is None:
+            return None
         for number in range(1, options.confirm + 1):
-            for name, (shapes, peak) in arms.items():
-                fresh = beside(job, seed=job.seed + FRESH + number)
-                fresh.model = new_model(fresh, job.model)
-                changed = options.model_copy(update={"peak": peak})
-                ended = run(fresh, changed, f"confirm-{number}-{name}", shapes)
-                if ended is None:
-                    return None
-                ends[name].append(ended.metrics)
-    metric, goal = judged(job, ends["linear"][0])
-    values = (tuple(end[metric] for end in ends[name]) for name in ("refined", "linear"))
-    return verdict.Comparison(metric, goal, *values)
+            refined = again(job, options, options.peak, f"{number}-refined", follow, number)
+            linear = again(job, options, control, f"{number}-linear", line, number)
+            if refined is None or linear is None:
+                return None
+            ends[0].append(refined)
+            ends[1].append(linear)
+    metric, goal = judged(job, job.metrics)
+    values = tuple(ends[0]), tuple(ends[1])
+    return verdict.Comparison(metric, goal, *values, options.peak, control)
+
+
+def best_peak(job: Job, options: Options, follow: Sequence[Schedule]) -> float | None:
+    """Return the best of the trial's peak, its half and its double, on a seed of its own."""
+    _, goal = judged(job, job.metrics)
+    sign = 1.0 if goal == "maximize" else -1.0
+    found: dict[float, float] = {}
+    for factor in PEAKS:
+        peak = factor * options.peak
+        value = again(job, options, peak, f"peak-{factor:g}", follow, 0)
+        if value is None:
+            return None
+        found[peak] = sign * value if math.isfinite(value) else -math.inf
+    return max(found, key=lambda peak: found[peak])
+
+
+def again(
+    job: Job,
+    options: Options,
+    peak: float,
+    phase: str,
+    follow: Sequence[Schedule],
+    number: int,
+) -> float | None:
+    """Train a fresh model and return the metric that is judged; None if the job was stopped."""
+    fresh = beside(job, seed=job.seed + FRESH + number)
+    fresh.model = new_model(fresh, job.model)
+    ended = run(fresh, options.model_copy(update={"peak": peak}), f"confirm-{phase}", follow)
+    return None if ended is None else ended.metrics[judged(job, ended.metrics)[0]]
 
 
 def new_model(job: Job, trained: Any) -> Any:

@@ -8,7 +8,20 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-NOISE = 2.0  # standard errors of the mean difference that count as more than noise
+# Student's t by degrees of freedom: by chance a mean exceeds this many standard errors once in 40
+QUANTILES = (
+    (2, 4.303),
+    (3, 3.182),
+    (4, 2.776),
+    (5, 2.571),
+    (6, 2.447),
+    (7, 2.365),
+    (8, 2.306),
+    (9, 2.262),
+    (14, 2.145),
+    (19, 2.093),
+    (29, 2.045),
+)
 Case: TypeAlias = Literal["better", "no different", "worse"]
 
 
@@ -21,12 +34,16 @@ class Comparison:
         goal: `maximize` or `minimize`.
         refined: values under the refined schedule.
         linear: values under linear decay.
+        peak: factor on the learning rate of refined.
+        control_peak: that of linear decay.
     """
 
     metric: str
     goal: str
     refined: tuple[float, ...]
     linear: tuple[float, ...]
+    peak: float = 1.0
+    control_peak: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.refined) != len(self.linear) or len(self.refined) < 3:
@@ -41,9 +58,9 @@ class Comparison:
         return paired(self.refined, self.linear, sign)
 
     def case(self) -> Case:
-        """Say which case it is; a difference within two standard errors is none."""
+        """Say which case it is; a difference that is likely by chance is none."""
         gain, error = self.gain()
-        if abs(gain) <= NOISE * error or not np.isfinite(gain):
+        if abs(gain) <= noise(len(self.linear)) * error or not np.isfinite(gain):
             return "no different"
         return "better" if gain > 0 else "worse"
 
@@ -54,8 +71,14 @@ class Comparison:
         way = "better" if gain > 0 else "worse"
         return (
             f"On {len(self.linear)} fresh seeds refined is {self.case()}: its {self.metric} is "
-            f"{abs(gain):.4g} {way} on average, with a standard error of {error:.2g}; {what}."
+            f"{abs(gain):.4g} {way} on average, with a standard error of {error:.2g}, at peak "
+            f"factor {self.peak:.3g} against linear decay at {self.control_peak:.3g}; {what}."
         )
+
+
+def noise(pairs: int) -> float:
+    """Return how many standard errors of a mean of so many differences are no more than noise."""
+    return next(value for freedom, value in reversed(QUANTILES) if freedom < pairs)
 
 
 def paired(first: Sequence[float], second: Sequence[float], sign: float) -> tuple[float, float]:
@@ -74,5 +97,5 @@ def write(path: Path, comparison: Comparison) -> None:
 def read(path: Path) -> Comparison:
     """Read what `write` wrote."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    pairs = tuple(record["refined"]), tuple(record["linear"])
-    return Comparison(record["metric"], record["goal"], *pairs)
+    pairs = {arm: tuple(record[arm]) for arm in ("refined", "linear")}
+    return Comparison(**{**record, **pairs})

@@ -5,7 +5,7 @@ import math
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -153,6 +153,22 @@ def test_a_confirmed_verdict_decides_what_is_exported(tmp_path):
     assert exported.provenance["confirmation"] == compared.text()
 
 
+def test_linear_decay_has_its_own_best_peak_in_a_comparison(tmp_path):
+    trial(tmp_path, shape="refined", confirm=3, fallback=False, peak=0.5)
+    compared = verdict.read(tmp_path / "0" / "lr_refinement" / "confirm.json")
+    assert (compared.peak, compared.control_peak) == (0.5, 1.0)
+    (log,) = norms.load(tmp_path / "0" / "lr_refinement" / "confirm-3-linear.npz")
+    assert log.lr[0, 0] == pytest.approx(0.1)
+
+
+def test_a_degenerate_schedule_is_not_compared_with_itself(tmp_path):
+    trial(tmp_path, shape="refined", confirm=3)
+    folder = tmp_path / "0" / "lr_refinement"
+    assert not (folder / "confirm.json").exists()
+    exported = schedules.Schedule.read(folder / "schedule.json")
+    assert exported.provenance["confirmation"] == "refined is linear decay"
+
+
 def test_a_refined_schedule_that_nothing_confirmed_is_not_exported(tmp_path):
     trial(tmp_path, shape="refined", fallback=False)
     path = tmp_path / "0" / "lr_refinement" / "schedule.json"
@@ -201,7 +217,7 @@ def test_no_trial_is_stopped_early_where_shapes_differ(options, space, grace):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"shape": "cosine"}, "cosine, warm-up 5%"), ({"confirm": 5}, "1.25 times.*10 trainings")],
+    [({"shape": "cosine"}, "cosine, warm-up 5%"), ({"confirm": 5}, "1.25 times.*13 trainings")],
 )
 def test_the_plan_shows_the_schedule_or_what_it_will_cost(options, words):
     ((part,),) = (one.parts for one in LrRefinement(Options(**options)).preview(None))
@@ -238,22 +254,36 @@ def history(tmp_path, **options):
 
 
 def test_the_report_shows_norms_schedules_peaks_curves_and_the_verdict(tmp_path):
-    (section,) = sections(history(tmp_path, confirm=3), Options())
+    (section,) = sections(history(tmp_path, confirm=3, fallback=False), Options())
     titles = [getattr(part, "title", "") for part in section.parts]
     assert titles[1:] == [
+        "Refined against linear decay on fresh seeds",
         "Best trial of each shape",
         "Schedules",
         "Gradient norms of the exploratory run",
         "Peak learning rate",
         "Course of training",
     ]
-    assert "On 3 fresh seeds refined is" in section.parts[0].text
-    assert "warm-up" in section.parts[2].alt
+    assert "Of 1 refined schedules that were compared" in section.parts[0].text
+    assert "warm-up" in section.parts[3].alt
+    assert [one.style for one in section.parts[5].series] == ["points", "points"]
 
 
 def test_the_report_says_when_nothing_was_confirmed(tmp_path):
-    (section,) = sections(history(tmp_path), Options())
+    (section,) = sections(history(tmp_path, fallback=False), Options())
     assert "not compared with linear decay on fresh seeds" in section.parts[0].text
+
+
+def test_the_report_says_why_a_schedule_was_degenerate(tmp_path):
+    (section,) = sections(history(tmp_path), Options())
+    assert re.search(r"degenerate in 1 of 1 trials.*of training", section.parts[0].text)
+
+
+def test_the_report_compares_what_training_ended_with(tmp_path):
+    found = history(tmp_path)
+    pruned = tuple(replace(one, metrics={**one.metrics, "val_loss": 9.0}) for one in found.trials)
+    (section,) = sections(replace(found, trials=pruned), Options())
+    assert max(row[3] for row in section.parts[1].rows) < 9
 
 
 def test_a_study_without_finished_trials_has_no_section(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from automl_lr_refinement.verdict import Comparison, paired, read, write
+from automl_lr_refinement.verdict import Comparison, noise, paired, read, write
 
 LINEAR = (1.0, 2.0, 3.0, 4.0)
 
@@ -30,11 +30,16 @@ def test_the_gain_is_the_mean_of_paired_differences_with_its_standard_error():
         ((0.1, float("nan"), 0.1, 0.1), "maximize", "no different"),
     ],
 )
-def test_a_difference_counts_from_two_standard_errors_on(shift, goal, case):
+def test_a_difference_counts_where_chance_hardly_gives_it(shift, goal, case):
     compared = compare(np.add(LINEAR, shift), goal)
     assert compared.case() == case
     exported = "refined is exported" if case == "better" else "linear decay is exported"
     assert exported in compared.text()
+
+
+@pytest.mark.parametrize(("pairs", "want"), [(3, 4.303), (5, 2.776), (10, 2.262), (100, 2.045)])
+def test_few_pairs_need_a_larger_difference(pairs, want):
+    assert noise(pairs) == want
 
 
 def test_two_pairs_are_no_comparison():
