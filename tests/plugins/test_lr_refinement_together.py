@@ -1,17 +1,22 @@
 """Refinement beside other plugins, and beside other processes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from chromium import browser
 from plugins.lr_refinement_toys import QUIET, Line, batches, fit
 from torch.utils.data import DataLoader, Subset
 
 import automl
 from automl import stages
 from automl.job import JobSpec
+from automl.studyfile import read
 from automl_lr_refinement import logger, norms
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
+STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
 
 class Deaf:
@@ -47,6 +52,42 @@ def test_a_refined_model_is_pruned_and_both_plugins_are_heard(tmp_path):
     assert outcome.metrics["optimizer_steps"] == pytest.approx(1.25 * 34, abs=1)
     assert {"density", "val_loss"} <= set(outcome.metrics)
     assert outcome.points
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The shipped study of both plugins, in small."""
+    study = read(STUDIES / "lr_refinement-pruning.yaml").study
+    small = {
+        "trainer": {"max_epochs": 2},
+        "budget": study.budget.model_copy(update={"trials": 2}),
+        "engine": "inline",
+        "folder": str(tmp_path_factory.mktemp("both")),
+    }
+    return automl.run(study.model_copy(update=small))
+
+
+@pytest.mark.slow
+def test_a_shipped_study_refines_and_prunes_in_each_trial(both):
+    shapes = [trial.params["lr_refinement.shape"] for trial in both.trials]
+    assert shapes == ["refined", "linear"]
+    for trial in both.trials:
+        assert {"density", "optimizer_steps", "val_accuracy"} <= set(trial.metrics)
+        assert len(trial.points) == 3
+        assert (trial.folder / "lr_refinement" / "schedule.json").exists()
+
+
+@pytest.mark.slow
+def test_the_page_of_both_draws_the_sections_of_both(both):
+    with browser() as page:
+        page.open(both.report().as_uri())
+        drawn = page.run(
+            "Object.fromEntries([...document.querySelectorAll('section.plugin')].map((s) =>"
+            "[s.querySelector('.chip').textContent, s.querySelectorAll('svg[role=group]').length]))"
+        )
+        assert page.errors == []
+    assert drawn["lr_refinement"] == 4
+    assert drawn["pruning"] >= 2
 
 
 @pytest.mark.slow
