@@ -71,7 +71,7 @@ class Options(BaseModel):
         None,
         gt=0,
         description="factor on the peak of linear decay in the confirmation; default: the best of "
-        "half of peak, peak and its double, by one more training each",
+        "peak, an octave to each side, and further where the best is at an end, each on all seeds",
     )
 
     @model_validator(mode="after")

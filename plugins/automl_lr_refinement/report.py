@@ -198,8 +198,7 @@ def picture(schedule: Schedule) -> Figure:
 def promise(options: Options) -> Text:
     """Say how a refined schedule will be made and what it will cost."""
     steps = 1 + options.rounds * options.explore
-    sweep = 0 if options.control_peak else 3
-    more = 2 * options.confirm + sweep if options.confirm else 0
+    more = options.confirm * (2 if options.control_peak else 4)
     return Text(
         f"Refined from the gradient norms of {options.rounds} exploratory run(s) of "
         f"{options.explore:.0%} of training: {steps:.3g} times the optimizer steps, and "

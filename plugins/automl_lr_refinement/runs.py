@@ -19,7 +19,8 @@ from automl_lr_refinement.norms import NormLog, load
 from automl_lr_refinement.options import Options
 from automl_lr_refinement.schedules import Schedule
 
-PEAKS = (0.5, 1.0, 2.0)  # of linear decay in a confirmation, times the trial's
+OCTAVES = (1.0, 0.5, 2.0)  # peaks of linear decay in a confirmation, times the trial's
+MOST_PEAKS = 5  # tried in all
 FRESH = 10_000  # added to the trial's seed for runs that must not share its random numbers
 
 
@@ -160,7 +161,10 @@ def refinements(job: Job, options: Options) -> tuple[list[Schedule], int] | None
 
 
 def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.Comparison | None:
-    """Train on fresh seeds under the refined schedules and under linear decay, at its own peak.
+    """Train on fresh seeds under the refined schedules and under linear decay.
+
+    Linear decay is tried at several peaks, and the best on these very seeds is compared: that
+    favours it a little, where a peak chosen on a seed or two of its own would often be a bad one.
 
     Returns:
         The pairs; None if the job was stopped.
@@ -168,51 +172,56 @@ def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.C
     Raises:
         PluginError: fresh models are not the one that was trained.
     """
-    line = [schedules.linear()]
-    ends: list[list[float]] = [[], []]
-    with isolate_rng():
-        control = options.control_peak or best_peak(job, options, line)
-        if control is None:
-            return None
-        for number in range(1, options.confirm + 1):
-            refined = again(job, options, options.peak, f"{number}-refined", follow, number)
-            linear = again(job, options, control, f"{number}-linear", line, number)
-            if refined is None or linear is None:
-                return None
-            ends[0].append(refined)
-            ends[1].append(linear)
     metric, goal = judged(job, job.metrics)
-    values = tuple(ends[0]), tuple(ends[1])
-    return verdict.Comparison(metric, goal, *values, options.peak, control)
-
-
-def best_peak(job: Job, options: Options, follow: Sequence[Schedule]) -> float | None:
-    """Return the best of the trial's peak, its half and its double, on a seed of its own."""
-    _, goal = judged(job, job.metrics)
-    sign = 1.0 if goal == "maximize" else -1.0
-    found: dict[float, float] = {}
-    for factor in PEAKS:
-        peak = factor * options.peak
-        value = again(job, options, peak, f"peak-{factor:g}", follow, 0)
-        if value is None:
+    with isolate_rng():
+        refined = over_seeds(job, options, metric, "refined", follow)
+        if refined is None:
             return None
-        found[peak] = sign * value if math.isfinite(value) else -math.inf
-    return max(found, key=lambda peak: found[peak])
+        found: dict[float, tuple[float, ...]] = {}
+        while (peak := next_peak(options, found, goal)) is not None:
+            changed = options.model_copy(update={"peak": peak})
+            values = over_seeds(job, changed, metric, f"linear-{peak:.4g}", [schedules.linear()])
+            if values is None:
+                return None
+            found[peak] = values
+    best = best_peak(found, goal)
+    return verdict.Comparison(metric, goal, refined, found[best], options.peak, best)
 
 
-def again(
-    job: Job,
-    options: Options,
-    peak: float,
-    phase: str,
-    follow: Sequence[Schedule],
-    number: int,
-) -> float | None:
-    """Train a fresh model and return the metric that is judged; None if the job was stopped."""
-    fresh = beside(job, seed=job.seed + FRESH + number)
-    fresh.model = new_model(fresh, job.model)
-    ended = run(fresh, options.model_copy(update={"peak": peak}), f"confirm-{phase}", follow)
-    return None if ended is None else ended.metrics[judged(job, ended.metrics)[0]]
+def over_seeds(
+    job: Job, options: Options, metric: str, name: str, follow: Sequence[Schedule]
+) -> tuple[float, ...] | None:
+    """Train fresh models under schedules and return a metric of each; None if stopped."""
+    values = []
+    for number in range(1, options.confirm + 1):
+        fresh = beside(job, seed=job.seed + FRESH + number)
+        fresh.model = new_model(fresh, job.model)
+        ended = run(fresh, options, f"confirm-{number}-{name}", follow)
+        if ended is None:
+            return None
+        values.append(ended.metrics[metric])
+    return tuple(values)
+
+
+def next_peak(options: Options, found: Mapping[float, Sequence[float]], goal: str) -> float | None:
+    """Return the peak of linear decay to try next, None after the last.
+
+    First the trial's peak and an octave to each side; then further where the best is at an end.
+    """
+    if options.control_peak is not None:
+        return None if found else options.control_peak
+    if len(found) < len(OCTAVES):
+        return options.peak * OCTAVES[len(found)]
+    best = best_peak(found, goal)
+    further = {min(found): best / 2, max(found): best * 2}
+    return further.get(best) if len(found) < MOST_PEAKS else None
+
+
+def best_peak(found: Mapping[float, Sequence[float]], goal: str) -> float:
+    """Return the peak whose mean is best; a run that broke is worse than all others."""
+    sign = 1.0 if goal == "maximize" else -1.0
+    means = {peak: sign * sum(values) / len(values) for peak, values in found.items()}
+    return max(found, key=lambda peak: means[peak] if math.isfinite(means[peak]) else -math.inf)
 
 
 def new_model(job: Job, trained: Any) -> Any:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from automl_lr_refinement import runs
+from automl_lr_refinement.options import Options
 from automl_lr_refinement.verdict import Comparison, noise, paired, read, write
 
 LINEAR = (1.0, 2.0, 3.0, 4.0)
@@ -50,3 +52,19 @@ def test_two_pairs_are_no_comparison():
 def test_a_verdict_is_read_as_it_was_written(tmp_path):
     write(tmp_path / "deep" / "confirm.json", compare(LINEAR))
     assert read(tmp_path / "deep" / "confirm.json") == compare(LINEAR)
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        ({}, 1.0),
+        ({1.0: (3,)}, 0.5),
+        ({1.0: (3,), 0.5: (4,), 2.0: (5,)}, None),
+        ({1.0: (3,), 0.5: (2,), 2.0: (5,)}, 0.25),
+        ({1.0: (3,), 0.5: (4,), 2.0: (1,)}, 4.0),
+        ({1.0: (3,), 0.5: (float("nan"),), 2.0: (5,)}, None),
+        ({1.0: (3,), 0.5: (4,), 2.0: (2,), 4.0: (1,), 8.0: (0,)}, None),
+    ],
+)
+def test_peaks_of_linear_decay_are_tried_until_the_best_is_between_others(found, want):
+    assert runs.next_peak(Options(), found, "minimize") == want
