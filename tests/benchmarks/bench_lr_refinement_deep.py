@@ -5,9 +5,9 @@ Run it with `python tests/benchmarks/bench_lr_refinement_deep.py --problems perc
 A byte-level transformer on the Python reference (AdamW), and a convolutional network and a
 perceptron on digits (SGD with momentum), with right labels and with a fifth of the training labels
 at random; the final validation loss. Schedules are refined from one run of a seed that is used for
-nothing else, under linear decay at the peak that was best for it. Each schedule has its own best
-peak by the mean loss of seeds 0 and 1, and is judged at that peak on fresh seeds, paired with
-linear decay.
+nothing else, under linear decay at the peak that was best for it; `--more` tries other ways. Each
+schedule has its own best peak by the mean loss of seeds 0 and 1, and is judged at that peak on
+fresh seeds, paired with linear decay.
 """
 
 import argparse
@@ -25,13 +25,23 @@ from torch.nn import functional
 from automl.zoo import MLP, ConvNet, Digits, Text, TinyGPT
 from automl_lr_refinement import logger, refine, schedules, verdict
 
-CHOOSING, FRESH, EXPLORING = range(2), range(10, 15), 99
+CHOOSING, FRESH, EXPLORING = range(2), 10, 99
 PAPER, GUARDED = refine.PRESETS["paper"], refine.PRESETS["guarded"]
-VARIANTS = {  # recipe, and fraction of training that is explored
-    "refined, paper": (PAPER, 1.0),
-    "refined, guarded": (GUARDED, 1.0),
-    "refined, paper, quarter": (PAPER, 0.25),
-    "refined, guarded, quarter": (GUARDED, 0.25),
+HALF, MEAN = replace(GUARDED, strength=0.5), replace(GUARDED, filter="mean")
+VARIANTS = {  # recipe, fraction of training that is explored, and under which schedule
+    "refined, paper": (PAPER, 1.0, "linear"),
+    "refined, guarded": (GUARDED, 1.0, "linear"),
+    "refined, paper, quarter": (PAPER, 0.25, "linear"),
+    "refined, guarded, quarter": (GUARDED, 0.25, "linear"),
+}
+MORE = {
+    "half strength": (HALF, 1.0, "linear"),
+    "half strength, quarter": (HALF, 0.25, "linear"),
+    "mean filter": (MEAN, 1.0, "linear"),
+    "from a constant rate": (GUARDED, 1.0, "constant"),
+    "from a constant rate, quarter": (GUARDED, 0.25, "constant"),
+    "from a constant rate, half strength": (HALF, 1.0, "constant"),
+    "from a constant rate, half strength, quarter": (HALF, 0.25, "constant"),
 }
 
 
@@ -57,7 +67,7 @@ class Problem:
         return self.cache[key]
 
 
-def transformer():
+def transformer(steps=400):
     """A byte-level transformer on text."""
     data = Text(context=32, limit=400_000)
     data.setup()
@@ -76,7 +86,7 @@ def transformer():
     held = held.clamp(max=127)
     peaks = (2**-9, 2**-8, 2**-7, 2**-6)
     validation = (held[:, :-1], held[:, 1:])
-    return Problem(rows[:, :-1], rows[:, 1:], validation, model, optimizer, peaks, 400, 16)
+    return Problem(rows[:, :-1], rows[:, 1:], validation, model, optimizer, peaks, steps, 16)
 
 
 def digits(model, wrong=0.0):
@@ -94,13 +104,14 @@ def digits(model, wrong=0.0):
     def optimizer(model):
         return torch.optim.SGD(model.parameters(), momentum=0.9, weight_decay=5e-4, lr=0.1)
 
-    peaks = (2**-5, 2**-4, 2**-3, 2**-2)
+    peaks = (2**-6, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1)
     validation = (val.inputs, val.targets)
     return Problem(train.inputs, targets, validation, model, optimizer, peaks, 400, 32)
 
 
 PROBLEMS = {
     "transformer": transformer,
+    "transformer, 1600 steps": lambda: transformer(1600),
     "perceptron": lambda: digits(MLP),
     "perceptron, wrong labels": lambda: digits(MLP, 0.2),
     "convolutions": lambda: digits(ConvNet),
@@ -134,8 +145,11 @@ def train(problem, multipliers, peak, seed):
 
 def fixed(steps):
     """Schedules that look at nothing."""
+    after = np.arange(1, steps + 1)
     return {
         "flat": schedules.constant().multipliers(steps),
+        "1/t": 1 / after,
+        "1/sqrt t": 1 / np.sqrt(after),
         "step": schedules.step().multipliers(steps),
         "cosine": schedules.cosine().multipliers(steps),
         "linear": schedules.linear().multipliers(steps),
@@ -144,21 +158,22 @@ def fixed(steps):
     }
 
 
-def explore(problem, fraction):
-    """Gradient norms of the exploratory seed under linear decay at its best peak."""
-    line = schedules.linear().multipliers(round(fraction * problem.steps))
-    runs = [train(problem, line, peak, EXPLORING) for peak in problem.peaks]
-    norms = min(runs, key=lambda run: run[0])[1]
+def explore(problem, seed, fraction, under):
+    """Gradient norms of a run of a seed under a schedule at its best peak."""
+    shape = {"linear": schedules.linear, "constant": schedules.constant}[under]()
+    values = shape.multipliers(round(fraction * problem.steps))
+    runs = [train(problem, values, peak, seed) for peak in problem.peaks]
+    norms = min(runs, key=lambda run: (np.isnan(run[0]), run[0]))[1]
     kind, exponent = refine.family(type(problem.optimizer(problem.model())).__name__)
     return norms[:, 0 if kind == "l1" else 1], exponent
 
 
-def refined(problem):
+def refined(problem, variants, seed):
     """Refined schedules by name, with what they look like."""
     found, notes = {}, {}
-    logs = {fraction: explore(problem, fraction) for fraction in (1.0, 0.25)}
-    for name, (recipe, fraction) in VARIANTS.items():
-        norms, exponent = logs[fraction]
+    logs = {how: explore(problem, seed, *how) for how in {how[1:] for how in variants.values()}}
+    for name, (recipe, *how) in variants.items():
+        norms, exponent = logs[tuple(how)]
         result = refine.refine(norms, replace(recipe, exponent=exponent))
         made = schedules.from_multipliers(result.multipliers, name, {})
         found[name] = made.multipliers(problem.steps)
@@ -168,19 +183,18 @@ def refined(problem):
     return found, notes
 
 
-def compare(problem):
+def compare(problem, seeds, plain, extra):
     """Final losses on fresh seeds, each schedule at its own best peak."""
-    extra, notes = refined(problem)
-    shapes = fixed(problem.steps) | extra
+    made, notes = extra
     rows = {}
-    for name, values in shapes.items():
+    for name, values in (plain | made).items():
         sweep = [np.mean([problem.train(values, p, s) for s in CHOOSING]) for p in problem.peaks]
-        peak = problem.peaks[int(np.argmin(sweep))]
+        peak = problem.peaks[int(np.nanargmin(sweep))]
         rows[name] = {
             "peak": peak,
             "sweep": sweep,
             "edge": peak in {problem.peaks[0], problem.peaks[-1]},
-            "losses": [problem.train(values, peak, seed) for seed in FRESH],
+            "losses": [problem.train(values, peak, seed) for seed in seeds],
             "note": notes.get(name, ("", "")),
         }
     for row in rows.values():
@@ -208,13 +222,25 @@ def main():
     """Run what the command line names and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", nargs="*", default=list(PROBLEMS))
+    parser.add_argument("--seeds", type=int, default=5, help="fresh ones, to judge on")
+    parser.add_argument("--first", type=int, default=FRESH, help="of the fresh seeds")
+    parser.add_argument("--exploring", type=int, default=EXPLORING, help="seed to refine from")
+    parser.add_argument("--more", nargs="*", help="other ways of refining, all or some, alone")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    seeds = range(given.first, given.first + given.seeds)
+    variants = VARIANTS
+    if given.more is not None:
+        variants = {name: MORE[name] for name in given.more or MORE}
     results = {}
     for name in given.problems:
         began = time.process_time()
-        results[name] = compare(PROBLEMS[name]())
+        problem = PROBLEMS[name]()
+        plain = fixed(problem.steps)
+        if given.more is not None:
+            plain = {"linear": plain["linear"]}
+        results[name] = compare(problem, seeds, plain, refined(problem, variants, given.exploring))
         print(f"{name}: {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
         if given.out:
             given.out.write_text(json.dumps(results, indent=1))
