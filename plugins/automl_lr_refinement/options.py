@@ -73,6 +73,9 @@ class Options(BaseModel):
         description="factor on the peak of linear decay in the confirmation; default: the best of "
         "peak, an octave to each side, and further where the best is at an end, each on all seeds",
     )
+    control_warmup: float = Field(
+        0.0, ge=0, lt=1, description="warm-up of linear decay in the confirmation"
+    )
 
     @model_validator(mode="after")
     def check_parts(self) -> "Options":

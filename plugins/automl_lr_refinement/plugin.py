@@ -96,7 +96,7 @@ class LrRefinement:
         if compared is not None:
             verdict.write(folder / "confirm.json", compared)
         better = compared is not None and compared.case() == "better"
-        best = follow[0] if better else schedules.linear()
+        best = follow[0] if better else schedules.linear(self.options.control_warmup)
         why = "refined is linear decay" if is_linear else "refined was not compared on fresh seeds"
         why = compared.text() if compared else why
         best.noting("confirmation", why).write(folder / "schedule.json")

@@ -136,12 +136,23 @@ def conclusion(found: Sequence[Entry]) -> str:
 def comparisons(found: Sequence[Entry]) -> Iterator[Table]:
     """List what fresh seeds said of each refined schedule."""
     rows = [
-        (entry.trial.number, *one.gain(), one.peak, one.control_peak, one.case())
+        (
+            entry.trial.number,
+            *one.gain(),
+            one.peak,
+            one.control_peak,
+            one.control_warmup,
+            one.case(),
+        )
         for entry in found
         if (one := entry.compared())
     ]
     if rows:
-        columns = ("trial", "gain", "standard error", "peak factor", "of linear", "refined is")
+        ours, line = (
+            ("trial", "gain", "standard error", "peak factor"),
+            ("of linear", "its warm-up"),
+        )
+        columns = (*ours, *line, "refined is")
         yield Table("Refined against linear decay on fresh seeds", columns, tuple(rows))
 
 

@@ -173,6 +173,7 @@ def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.C
         PluginError: fresh models are not the one that was trained.
     """
     metric, goal = judged(job, job.metrics)
+    line = schedules.linear(options.control_warmup)
     with isolate_rng():
         refined = over_seeds(job, options, metric, "refined", follow)
         if refined is None:
@@ -180,12 +181,13 @@ def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.C
         found: dict[float, tuple[float, ...]] = {}
         while (peak := next_peak(options, found, goal)) is not None:
             changed = options.model_copy(update={"peak": peak})
-            values = over_seeds(job, changed, metric, f"linear-{peak:.4g}", [schedules.linear()])
+            values = over_seeds(job, changed, metric, f"linear-{peak:.4g}", [line])
             if values is None:
                 return None
             found[peak] = values
     best = best_peak(found, goal)
-    return verdict.Comparison(metric, goal, refined, found[best], options.peak, best)
+    peaks = options.peak, best
+    return verdict.Comparison(metric, goal, refined, found[best], *peaks, options.control_warmup)
 
 
 def over_seeds(

@@ -36,6 +36,7 @@ class Comparison:
         linear: values under linear decay.
         peak: factor on the learning rate of refined.
         control_peak: that of linear decay.
+        control_warmup: fraction of training of the warm-up of linear decay.
     """
 
     metric: str
@@ -44,6 +45,7 @@ class Comparison:
     linear: tuple[float, ...]
     peak: float = 1.0
     control_peak: float = 1.0
+    control_warmup: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.refined) != len(self.linear) or len(self.refined) < 3:
@@ -69,10 +71,12 @@ class Comparison:
         gain, error = self.gain()
         what = "refined is exported" if self.case() == "better" else "linear decay is exported"
         way = "better" if gain > 0 else "worse"
+        warmup = f" and a warm-up of {self.control_warmup:.0%}" if self.control_warmup else ""
         return (
             f"On {len(self.linear)} fresh seeds refined is {self.case()}: its {self.metric} is "
             f"{abs(gain):.4g} {way} on average, with a standard error of {error:.2g}, at peak "
-            f"factor {self.peak:.3g} against linear decay at {self.control_peak:.3g}; {what}."
+            f"factor {self.peak:.3g} against linear decay at {self.control_peak:.3g}{warmup}; "
+            f"{what}."
         )
 
 
