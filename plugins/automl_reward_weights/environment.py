@@ -105,8 +105,8 @@ class EnvironmentPolicy(pl.LightningModule):
         played = self.play(self.evaluation, seed, SHARP if self.greedy else 1.0)
         for reward, values in zip(self.rewards, played.returns.unbind(1), strict=True):
             error = values.std() / len(values) ** 0.5
-            self.log(reward.metric, values.mean().float(), batch_size=1)
-            self.log(f"{reward.metric}_se", error.float(), batch_size=1)
+            self.log(reward.metric, values.mean().float(), batch_size=1, sync_dist=True)
+            self.log(f"{reward.metric}_se", error.float(), batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Use Adam."""

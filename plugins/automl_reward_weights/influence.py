@@ -4,6 +4,7 @@ Source: Lu et al., "Learning to optimize multi-objective alignment through dynam
 weighting", 2025, arXiv 2509.11452: s_k = <g_k, sum_j g_j>. With g_k the gradient of
 (1/N) sum_n A_nk l_n over sequence log-probabilities l, s_k = (1/N) sum_n A_nk u_n, where u is the
 derivative of l along v = sum_j g_j: one backward and one directional derivative, not K backwards.
+Where several processes train one model, gradients and influences are means over all of them.
 """
 
 import warnings
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torch.func import jvp
+
+from automl_reward_weights.ranks import averaged, averages
 
 LogProbs = Callable[[Mapping[str, Tensor]], Tensor]
 
@@ -34,7 +37,7 @@ def gradients(log_probs: Tensor, parameters: Mapping[str, Tensor], advantages: T
             mean, list(parameters.values()), retain_graph=True, materialize_grads=True
         )
         rows.append(torch.cat([part.flatten() for part in parts]))
-    return torch.stack(rows)
+    return averaged(torch.stack(rows))
 
 
 def influence(log_probs: LogProbs, parameters: Mapping[str, Tensor], advantages: Tensor) -> Tensor:
@@ -53,7 +56,7 @@ def influence(log_probs: LogProbs, parameters: Mapping[str, Tensor], advantages:
     with warnings.catch_warnings():  # torch scripts its own decompositions, and warns of that
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
         change: Tensor = jvp(log_probs, (at,), (direction,))[1]
-    return advantages.T @ change / len(change)
+    return averaged(advantages.T @ change / len(change))
 
 
 def influence_by_differences(
@@ -74,7 +77,7 @@ def influence_by_differences(
         ahead = log_probs({name: value + step * direction[name] for name, value in at.items()})
         behind = log_probs({name: value - step * direction[name] for name, value in at.items()})
     change = (ahead - behind) / (2 * step)
-    return advantages.T @ change / len(change)
+    return averaged(advantages.T @ change / len(change))
 
 
 def total_gradient(
@@ -84,7 +87,7 @@ def total_gradient(
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     mean = (advantages.sum(-1) * log_probs(leaves)).mean()
     parts = torch.autograd.grad(mean, list(leaves.values()), materialize_grads=True)
-    return dict(zip(leaves, parts, strict=True))
+    return dict(zip(leaves, averages(parts), strict=True))
 
 
 def norm(parts: Mapping[str, Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from automl_reward_weights.archive import Entry
+from automl_reward_weights.ranks import rank
 from automl_reward_weights.scalarize import Scalarizer
 
 POINTS = "points"  # the folder of the archived policies, below the trial's
@@ -85,7 +86,7 @@ class Keeper(pl.Callback):
         The last two checkpoints of a fit are kept, so what was dropped before the last one is
         named by neither and is removed.
         """
-        for name in self.leaving:
+        for name in self.leaving if rank() == 0 else ():
             (self.folder / name).unlink(missing_ok=True)
         self.leaving, self.dropped = self.dropped, []
         state = {"scalarizer": self.scalarizer.state_dict(), "curve": self.curve}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from automl_reward_weights.advantages import combined, constant_groups, per_reward
 from automl_reward_weights.archive import Archive, Entry
+from automl_reward_weights.ranks import gathered, rank
 from automl_reward_weights.rewards import Reward, check_names, checked, gated, normalized, reference
 from automl_reward_weights.volume import Array
 from automl_reward_weights.weighters import Batch, Evaluation, Fixed, Weighter, Weights
@@ -93,12 +94,19 @@ class Scalarizer:
         self.constant = np.zeros(count)
 
     def seed(self, step: int) -> int:
-        """Mix the seed of the trial and the number of an update, so that a cut run repeats it."""
-        mixed = np.random.SeedSequence([self.rules.seed, step]).generate_state(1, np.uint64)
+        """Mix the seed of the trial and the number of an update, so that a cut run repeats it.
+
+        Processes that train one model together draw different rollouts.
+        """
+        parts = [self.rules.seed, step, *([rank()] if rank() else [])]
+        mixed = np.random.SeedSequence(parts).generate_state(1, np.uint64)
         return int(mixed[0] >> np.uint64(2))
 
     def advantages(self, raw: Tensor, group: int, influence: Influence) -> Tensor:
         """Return one advantage for each rollout, and let the weighter learn from the batch.
+
+        Where several processes train one model, the batch is what all of them rolled out, so that
+        all have the same weights.
 
         Args:
             raw: (N, K) rewards in their own units; the rollouts of a prompt beside each other.
@@ -110,14 +118,17 @@ class Scalarizer:
             (N,) advantages times the factor of the loss, on the device of `raw`.
         """
         rules = self.rules
-        values = checked(rules.rewards, raw.detach().double().cpu().numpy())
+        parts = gathered(raw.detach().double().cpu().numpy())
+        values = np.concatenate([checked(rules.rewards, part) for part in parts])
+        begin = sum(len(part) for part in parts[: rank()])
+        own = slice(begin, begin + len(raw))
         values = gated(rules.rewards, normalized(rules.rewards, values))
         self.watch(values)
         rewards = torch.from_numpy(values)
         self.constant = constant_groups(rewards, group).numpy()
 
         def influences(unit: bool) -> Array:
-            alone = per_reward(rewards, group, rules.estimator).to(raw)
+            alone = per_reward(rewards, group, rules.estimator)[own].to(raw)
             return influence(alone, unit).detach().double().cpu().numpy()
 
         preference = np.array(rules.preference)
@@ -125,7 +136,7 @@ class Scalarizer:
         self.now = rules.weighter.update(self.now, signal)
         weights = torch.from_numpy(self.now.values)
         made = combined(rewards, weights, group, rules.estimator, rules.aggregation)
-        return (made * self.now.scale).to(raw)
+        return (made[own] * self.now.scale).to(raw)
 
     def watch(self, values: Array) -> None:
         """Follow averages and ranges of the (N, K) rewards; refuse one that never varies."""

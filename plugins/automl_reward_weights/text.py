@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.func import functional_call
 
 from automl_reward_weights.decoding import Drawing, Drawn, decoder, draw, log_probs
 from automl_reward_weights.influence import measured
+from automl_reward_weights.ranks import gathered
 from automl_reward_weights.scalarize import Scalarizer, even
 from automl_reward_weights.verify import VERIFIED, declared, named, paid
 
@@ -181,12 +183,12 @@ class TextPolicy(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean of each reward and its standard error."""
-        values = torch.cat(self.found)
+        values = torch.from_numpy(np.concatenate(gathered(torch.cat(self.found).numpy())))
         self.found.clear()
         for reward, column in zip(self.rewards, values.unbind(1), strict=True):
             error = column.std() / len(column) ** 0.5
-            self.log(reward.metric, column.mean().float())
-            self.log(f"{reward.metric}_se", error.float())
+            self.log(reward.metric, column.mean().float(), sync_dist=True)
+            self.log(f"{reward.metric}_se", error.float(), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Use AdamW."""
