@@ -4,11 +4,12 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from automl.errors import AutomlError
-from automl.files import write_json, write_text
+from automl.files import read_json, write_json, write_text
 from automl.history import History, Point, Trial
 from automl.settings import settle
 from automl.space import Space, Value
@@ -20,6 +21,7 @@ from automl.suggest import did_you_mean_or_known
 MODEL = "model.json"
 POINT = "point.json"
 OURS = {"result.json", "latency.json", "process.json"}  # of a trial's folder, about the trial
+REBUILD = "rebuild"  # in a plugin's file: the function(model, weights) that loads other shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,20 @@ def export(history: History, label: str, target: Path) -> Path:
     study = history.study
     weights = chosen.artifact.name
     init_args = dict(settle(study, chosen.trial.params).model)
-    write_json(
-        target / MODEL,
-        {"class_path": study.model.class_path, "init_args": init_args, "weights": weights},
-    )
+    made = {"class_path": study.model.class_path, "init_args": init_args, "weights": weights}
+    write_json(target / MODEL, made | rebuilding(target))
     known = {"study": study.name, "point": label, "seed": chosen.trial.seed}
     record = known | {"params": chosen.params, "metrics": chosen.metrics}
     write_json(target / POINT, record | {"provenance": dict(history.provenance)})
     write_text(target / "study.yaml", dump(retraining(history, chosen, 1)))
     return target
+
+
+def rebuilding(folder: Path) -> dict[str, str]:
+    """Return which function loads the weights, if a plugin's file beside them names one."""
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    named = [plan[REBUILD] for plan in found if isinstance(plan, dict) and REBUILD in plan]
+    return {REBUILD: named[0]} if named else {}
 
 
 def retraining(history: History, chosen: Chosen, seeds: int) -> Study:
@@ -132,7 +139,12 @@ def load(folder: str | Path) -> Any:
     made = json.loads((path / MODEL).read_text(encoding="utf-8"))
     model = build(made["class_path"], made["init_args"])
     content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
-    model.load_state_dict(content.get("state_dict", content))
+    weights = content.get("state_dict", content)
+    if REBUILD in made:  # the layers have other shapes than the class builds
+        module, _, name = made[REBUILD].rpartition(".")
+        getattr(import_module(module), name)(model, weights)
+    else:
+        model.load_state_dict(weights)
     return model.eval()
 
 

@@ -172,7 +172,7 @@ def rounds(job: Job, pruner: Pruner, density: float, record: Record) -> None:
 def channels(job: Job, options: Options, inputs: Inputs) -> None:
     """Cut channels out of the job's model, estimate its normalizations again, and finetune.
 
-    `pruning.json` then holds what was removed; `structured.replay` gives a fresh model its shapes.
+    `pruning.json` then holds what was removed, and the function that builds the small model again.
     """
     before = sum(unit.size for unit in find_units(job.model))
     patterns = [re.compile(text) for text in options.exclude]
@@ -183,7 +183,8 @@ def channels(job: Job, options: Options, inputs: Inputs) -> None:
     if options.repair:
         estimate(job.model, inputs)
     plan = {"format": FORMAT, "settings": options.model_dump(), "dense": before}
-    write_json(job.folder / PLAN, plan | {"removed": history})
+    plan |= {"removed": history, "rebuild": "automl_pruning.rebuild.rebuild"}
+    write_json(job.folder / PLAN, plan)
     if options.finetune_epochs and not job.stopped:
         job.fit(
             phase="round1",

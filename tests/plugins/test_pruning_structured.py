@@ -5,13 +5,32 @@ import copy
 import pytest
 import torch
 
-from automl.zoo import MLP, ConvNet, ResNet
+import automl
+from automl.errors import AutomlError
+from automl.export import export
+from automl.zoo import MLP, ConvNet, Digits, ResNet
 
 pytest.importorskip("torch_pruning", reason="needs the extra automl[channels]")
 
+from automl_pruning.rebuild import rebuild
 from automl_pruning.structured import exact_size, find_groups, last_layer, replay, shrink, trace
 from automl_pruning.units import LAYERS
 
+STUDY = automl.Study(
+    name="channels",
+    model={"class_path": "automl.zoo.ConvNet", "init_args": {"width": 4, "depth": 2}},
+    data={"class_path": "automl.zoo.Digits", "init_args": {"batch_size": 128}},
+    trainer={"max_epochs": 1},
+    plugins={"pruning": {"granularity": "channels", "finetune_epochs": 0, "calibration": 64}},
+    objectives={
+        "val_accuracy": {"goal": "maximize"},
+        "density": {"goal": "minimize"},
+        "parameters": {"goal": "minimize"},
+    },
+    space={"pruning.density": {"fixed": 0.4}},
+    budget={"trials": 1},
+    checkpoints={"keep": "all"},
+)
 CASES = {
     "conv": (lambda: ConvNet(width=8, depth=3), (32, 1, 8, 8)),
     "residual": (lambda: ResNet(width=8, blocks=1, channels=1, size=8), (32, 1, 8, 8)),
@@ -60,6 +79,39 @@ def test_a_history_gives_a_fresh_model_the_shapes_of_the_shrunk_one():
     replay(fresh, x, history)
     fresh.load_state_dict(model.state_dict())
     torch.testing.assert_close(fresh(x), model(x))
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_weights_alone_rebuild_the_shrunk_model(name):
+    model, x = case(name)
+    shrink(model, x, 0.4)
+    fresh, _ = case(name)
+    rebuild(fresh, model.state_dict())
+    torch.testing.assert_close(fresh(x), model(x), rtol=0, atol=0)
+    assert str(fresh) == str(model)
+
+
+def test_weights_of_another_model_rebuild_nothing():
+    small, large = ConvNet(width=4, depth=2), ConvNet(width=8, depth=2)
+    with pytest.raises(AutomlError, match="is not .* with channels cut out"):
+        rebuild(small, large.state_dict())
+    with pytest.raises(AutomlError, match="the weights are not of a ConvNet"):
+        rebuild(large, {})
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_an_exported_point_of_channels_is_a_small_plain_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = automl.run(STUDY, here=tmp_path)
+    export(ran.history, "0", tmp_path / "out")
+    model, metrics = automl.load(tmp_path / "out"), ran.trials[0].metrics
+    assert sum(p.numel() for p in model.parameters()) == metrics["parameters"]
+    data = Digits(batch_size=128)
+    data.setup("fit")
+    batches = list(data.val_dataloader())
+    with torch.no_grad():
+        hits = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
+    assert hits / sum(len(y) for _, y in batches) == pytest.approx(metrics["val_accuracy"])
 
 
 def test_useless_channels_go_first_and_change_nothing():
