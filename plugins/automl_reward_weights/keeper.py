@@ -13,6 +13,7 @@ from automl_reward_weights.ranks import rank
 from automl_reward_weights.scalarize import Scalarizer
 
 POINTS = "points"  # the folder of the archived policies, below the trial's
+STORE = "checkpoints"  # theirs while training goes on; a trial that ends early loses it
 FILE = "archive.json"
 
 
@@ -25,11 +26,13 @@ class Keeper(pl.Callback):
     Args:
         scalarizer: of the model.
         folder: of the trial.
+        store: folder that the policies are kept below while training goes on; the trial's own
+            if none.
     """
 
-    def __init__(self, scalarizer: Scalarizer, folder: Path) -> None:
+    def __init__(self, scalarizer: Scalarizer, folder: Path, store: Path | None = None) -> None:
         self.scalarizer = scalarizer
-        self.folder = folder
+        self.folder, self.store = folder, store or folder
         self.curve: list[dict[str, Any]] = []
         self.dropped: list[str] = []  # since the last checkpoint
         self.leaving: list[str] = []  # between the last two checkpoints
@@ -45,7 +48,7 @@ class Keeper(pl.Callback):
         names = {one.checkpoint for one in self.scalarizer.archive.entries}
         self.dropped += [one.checkpoint for one in before if one.checkpoint not in names]
         if kept and entry.checkpoint in names and trainer.is_global_zero:
-            path = self.folder / entry.checkpoint
+            path = self.store / entry.checkpoint
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(pl_module.state_dict(), path)
         self.tell(trainer, entry)
@@ -87,7 +90,7 @@ class Keeper(pl.Callback):
         named by neither and is removed.
         """
         for name in self.leaving if rank() == 0 else ():
-            (self.folder / name).unlink(missing_ok=True)
+            (self.store / name).unlink(missing_ok=True)
         self.leaving, self.dropped = self.dropped, []
         state = {"scalarizer": self.scalarizer.state_dict(), "curve": self.curve}
         return {**state, "leaving": self.leaving}

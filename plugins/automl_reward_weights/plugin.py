@@ -45,7 +45,7 @@ class RewardWeights:
     @automl.hookimpl
     def build(self, job: automl.Job) -> None:
         """Give the model its scalarizer and the fit its archive."""
-        from automl_reward_weights.keeper import Keeper
+        from automl_reward_weights.keeper import STORE, Keeper
         from automl_reward_weights.scalarize import Scalarizer
 
         if not hasattr(job.model, "scalarizer") or not hasattr(job.model, "rewards"):
@@ -63,7 +63,7 @@ class RewardWeights:
                 "val_check_interval": self.options.evaluate_every,
                 "check_val_every_n_epoch": None,
             }
-        job.callbacks.append(Keeper(job.model.scalarizer, job.folder))
+        job.callbacks.append(Keeper(job.model.scalarizer, job.folder, job.folder / STORE))
 
     def rules(self, job: automl.Job) -> "Rules":
         """Return what this trial does not change."""

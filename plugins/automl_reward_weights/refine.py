@@ -8,7 +8,7 @@ import torch
 
 import automl
 from automl_reward_weights.archive import Archive, Entry
-from automl_reward_weights.keeper import FILE, POINTS
+from automl_reward_weights.keeper import FILE, POINTS, STORE
 
 
 def points(job: automl.Job, *, rescore: bool) -> Iterator[automl.Point]:
@@ -16,6 +16,7 @@ def points(job: automl.Job, *, rescore: bool) -> Iterator[automl.Point]:
     archive = restored(job)
     if not archive.entries:
         return
+    settle(job, archive)
     if rescore:
         hold_out(job)
     own = preferred(archive, job.model.scalarizer.rules.preference)
@@ -40,6 +41,15 @@ def restored(job: automl.Job) -> Archive:
     if path.exists():
         archive = archive.from_rows(json.loads(path.read_text(encoding="utf-8"))["archive"])
     return archive
+
+
+def settle(job: automl.Job, archive: Archive) -> None:
+    """Move what the archive kept to where it may stay; an earlier attempt may have done so."""
+    for entry in archive.entries:
+        stored, path = job.folder / STORE / entry.checkpoint, job.folder / entry.checkpoint
+        if stored.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stored.replace(path)
 
 
 def hold_out(job: automl.Job) -> None:
@@ -73,6 +83,7 @@ def provenance(archive: Archive, entry: Entry) -> dict[str, float]:
 def tidy(job: automl.Job, archive: Archive) -> None:
     """Remove the policies that the archive no longer names."""
     kept = {job.folder / entry.checkpoint for entry in archive.entries}
-    for path in (job.folder / POINTS).glob("step-*.pt"):
-        if path not in kept:
-            path.unlink()
+    for place in (job.folder, job.folder / STORE):
+        for path in (place / POINTS).glob("step-*.pt"):
+            if path not in kept:
+                path.unlink()

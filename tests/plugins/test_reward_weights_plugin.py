@@ -4,11 +4,14 @@ import pytest
 import torch
 from plugins.reward_weights_runs import Line, study, trial
 
+import automl
 from automl.space import Space
+from automl.study import Budget, Study
 from automl_reward_weights.keeper import Keeper
 from automl_reward_weights.options import Options, space
 from automl_reward_weights.rewards import Reward
 from automl_reward_weights.scalarize import Scalarizer, even
+from automl_reward_weights.verify import VERIFIED
 from automl_reward_weights.weighters import HvGradient
 
 pytestmark = pytest.mark.filterwarnings(
@@ -48,6 +51,64 @@ def test_policies_that_the_archive_dropped_are_removed(finished):
     _, folder, _ = finished
     named = {row["checkpoint"] for row in archive_of(folder)["archive"]}
     assert {f"points/{path.name}" for path in (folder / "points").iterdir()} == named
+
+
+@pytest.mark.slow
+def test_a_study_stops_by_the_archives_hypervolume_and_removes_what_was_stopped(tmp_path):
+    made = study(
+        objectives={"archive_hypervolume": {"goal": "maximize"}},
+        fidelity={"min": 1, "max": 9, "eta": 3},
+        trainer={"max_epochs": 9},
+        folder=str(tmp_path),
+    ).model_copy(update={"budget": Budget(trials=5)})
+    automl.run(made, here=tmp_path)
+    lengths = []
+    for folder in (tmp_path / "toy/trials").iterdir():
+        archive = archive_of(folder)
+        lengths.append(len(archive["curve"]))
+        named = {row["checkpoint"].split("/")[1] for row in archive["archive"]}
+        kept = {path.name for path in folder.rglob("step-*.pt")}
+        assert kept == (named if lengths[-1] == 9 else set())
+    assert min(lengths) < 9 == max(lengths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("[float('nan')] * len(completions)", "reward 'mine': rollout 0 of 16 got nan"),
+        ("[1.0]", "reward 'mine': returned shape (1,) for 16 rollouts"),
+        ("[0.5] * len(completions)", "reward 'mine': was 0.5 in every rollout of the first 2"),
+    ],
+)
+def test_a_reward_function_of_a_user_that_cannot_work_is_named(tmp_path, monkeypatch, body, words):
+    name = f"mine_{len(body)}"  # a module of its own for each body
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(
+        f"def pay(prompts, completions, answers):\n    return {body}\n"
+    )
+    outcome = trial(
+        words_study({"mine": f"{name}.pay", "form": VERIFIED["form"]}), tmp_path / "run"
+    )
+    assert words in outcome.failure.message
+
+
+def words_study(rewards):
+    return Study(
+        name="words",
+        model={
+            "class_path": "automl_reward_weights.TextPolicy",
+            "init_args": {"length": 32, "group": 4, "rewards": rewards},
+        },
+        data={
+            "class_path": "automl_reward_weights.Equations",
+            "init_args": {"batch_size": 4, "evaluate": 4, "held": 4, "context": 32},
+        },
+        trainer={"max_epochs": 1, "limit_train_batches": 3},
+        plugins={"reward_weights": {"patience": 2}},
+        objectives={"val_mine": {"goal": "maximize"}, "val_form": {"goal": "maximize"}},
+        budget={"trials": 1},
+    )
 
 
 def test_the_hypervolume_of_the_archive_is_reported_and_measured(finished):
