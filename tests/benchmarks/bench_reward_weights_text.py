@@ -3,13 +3,15 @@
 A GPT of 119 thousand parameters learns GSM8K's equations from demonstrations, once; then every
 run trains it on three rewards, and its archive is measured again on held-out prompts.
 
-Run: python tests/benchmarks/bench_reward_weights_text.py ../shared/data/text START.pt [0 1 2]
+Run: python tests/benchmarks/bench_reward_weights_text.py ../shared/data/text START.pt
+Seeds and methods after that restrict it: `... START.pt 0 1 hv_gradient fixed`.
 """
 
 import logging
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +30,8 @@ from automl_reward_weights.weighters import WEIGHTERS
 UPDATES, EVERY, STEPS = 40, 5, 1600
 HELD = {"limit_val_batches": 2}  # of 128 prompts each
 GRID = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2))  # accuracy : brevity : form
-METHODS = {"fixed": GRID, "hv_gradient": GRID[:1], "random": GRID[:1], "chebyshev": GRID[:1]}
+METHODS = ("fixed", "hv_gradient", "chebyshev", "lagrangian", "gradient", "random")
+THRESHOLDS = {"brevity": 0.4, "form": 0.5}  # that only lagrangian reads
 ESTIMATOR = "rloo"  # grpo blows up small weights in groups where all answers are wrong
 QUIET = {
     "logger": False,
@@ -76,7 +79,9 @@ def values_of(policy, data):
 def run(folder, path, method, preference, seed):
     """Train once; return the archive by validation, by held-out prompts, and the last policy."""
     weights = tuple((np.array(preference) / sum(preference)).tolist())
-    rewards = policy_of(path).rewards
+    rewards = tuple(
+        replace(reward, threshold=THRESHOLDS.get(reward.name)) for reward in policy_of(path).rewards
+    )
     rules = Rules(rewards, weights, WEIGHTERS[method](), ESTIMATOR, reference=(0.0,) * 3, seed=seed)
     policy, data = policy_of(path, rules), equations(folder, order=seed)
     with TemporaryDirectory() as place:
@@ -99,8 +104,33 @@ def run(folder, path, method, preference, seed):
     return selected, selected.of(scored), last
 
 
-def main(folder, path, seeds):
-    """Print a row for each run, then what one run and what merging gives for each seed."""
+def row(folder, path, method, preference, seed):
+    """Train once, print what came of it and return the archive by held-out prompts."""
+    began = time.process_time()
+    selected, scored, last = run(folder, path, method, preference, seed)
+    cells = [
+        method,
+        ":".join(map(str, preference)),
+        str(seed),
+        f"{selected.hypervolume():.4f}",
+        f"{scored.hypervolume():.4f}",
+        " ".join(f"{value:.3f}" for value in last.values),
+        " ".join(f"{value:.2f}" for value in last.weights),
+        f"{time.process_time() - began:.0f}",
+    ]
+    print("| " + " | ".join(cells) + " |", flush=True)
+    return scored
+
+
+def summary(method, cost, volumes):
+    """Return the table's row of a method: each seed, then the mean and its standard error."""
+    error = np.std(volumes, ddof=1) / len(volumes) ** 0.5 if len(volumes) > 1 else np.nan
+    cells = [f"{volume:.4f}" for volume in volumes]
+    return f"| {cost} | {method} | {' | '.join(cells)} | {np.mean(volumes):.4f}±{error:.4f} |"
+
+
+def main(folder, path, seeds, methods):
+    """Print a row for each run, then what one run and four merged give for each method."""
     start(folder, path)
     data = equations(folder)
     data.held_out = True
@@ -108,37 +138,26 @@ def main(folder, path, seeds):
     print("start:", np.round(values, 3), "±", np.round(errors, 3))
     print("| method | preference | seed | selected | held-out | last | last weights | CPU s |")
     print("|---|---|---|---|---|---|---|---|")
-    kept = {}
-    for seed in seeds:
-        for method, preferences in METHODS.items():
-            for preference in preferences:
-                began = time.process_time()
-                selected, scored, last = run(folder, path, method, preference, seed)
-                kept[method, preference, seed] = scored
-                cells = [
-                    method,
-                    ":".join(map(str, preference)),
-                    str(seed),
-                    f"{selected.hypervolume():.4f}",
-                    f"{scored.hypervolume():.4f}",
-                    " ".join(f"{value:.3f}" for value in last.values),
-                    " ".join(f"{value:.2f}" for value in last.weights),
-                    f"{time.process_time() - began:.0f}",
-                ]
-                print("| " + " | ".join(cells) + " |", flush=True)
-    print("\n| method | " + " | ".join(f"seed {seed}" for seed in seeds) + " |")
-    print("|---" * (len(seeds) + 1) + "|")
-    for method, preferences in METHODS.items():
-        for count in sorted({1, len(preferences)}):
-            volumes = [
-                merged([kept[method, p, seed] for p in preferences[:count]]).hypervolume()
-                for seed in seeds
-            ]
-            print(f"| {method}, {count} run(s) | " + " | ".join(f"{v:.4f}" for v in volumes) + " |")
+    rows = []
+    for method in methods:
+        kept = [[row(folder, path, method, at, seed) for at in GRID] for seed in seeds]
+        for count in (len(GRID), 1):
+            volumes = [merged(archives[:count]).hypervolume() for archives in kept]
+            rows.append(summary(method, f"{count} run(s)", volumes))
+            print(rows[-1], flush=True)
+    print("\n| cost | method | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean |")
+    print("|---" * (len(seeds) + 3) + "|")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    main(Path(sys.argv[1]), Path(sys.argv[2]), list(map(int, sys.argv[3:])) or [0, 1, 2])
+    given = sys.argv[3:]
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        [int(word) for word in given if word.isdigit()] or [0, 1, 2],
+        [word for word in given if not word.isdigit()] or METHODS,
+    )
