@@ -18,7 +18,6 @@ from automl_pruning.masks import Masks, pack, unpack
 from automl_pruning.units import Unit
 
 FORMAT = 1
-PLAN = "pruning.json"
 
 
 def plan_of(units: tuple[Unit, ...], masks: Masks, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from automl.space import Choice, Float, Int, Parameter
 
 NAME = "pruning"  # of the plugin in a study, and of its folders
+PLAN = "pruning.json"  # beside a pruned model: what was done to it
 RECORD = "record.json"  # what a trial found out, for the report
 ALLOCATORS = ("rd", "lamp", "erk", "global", "uniform", "uniform_plus")
 METRICS = ("mse", "kl", "max")
+OF_WEIGHTS = {"allocator", "metric", "rounds"}  # what cutting out channels does not read
 SPARSEST = 0.02  # least density that is proposed
 Coefficient = Annotated[float, Field(ge=-4, le=4)]
 
@@ -104,6 +106,7 @@ def proposed(options: Options) -> dict[str, Parameter]:
 
     `metric` and the coefficients matter to `rd` alone, but depend on nothing: so every further
     point of a trial, whatever its allocator, is a point of the same space and teaches the sampler.
+    Where channels are cut out, in one go, what shares weights among units is left out.
     """
     found: dict[str, Parameter] = {
         "density": Float(SPARSEST, 1.0, log=True, default=max(options.density, SPARSEST)),
@@ -114,6 +117,8 @@ def proposed(options: Options) -> dict[str, Parameter]:
         "finetune_epochs": Int(0, 2, default=min(options.finetune_epochs, 2)),
         "finetune_rate": Float(0.03, 1.0, log=True, default=0.3),
     }
+    if options.granularity == "channels":
+        return {name: spec for name, spec in found.items() if name not in OF_WEIGHTS}
     for block in range(1, options.blocks + 1):
         found[f"coefficients.b{block}"] = Float(-2.0, 2.0, default=0.0)
     return found

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from automl.files import read_json
 from automl.history import History, Trial
 from automl.sections import Figure, Heatmap, Part, Section, Series, Table, Text
-from automl_pruning.options import NAME, RECORD
+from automl_pruning.options import NAME, PLAN, RECORD
 
 Rows = Mapping[str, Any]
 
@@ -16,11 +17,22 @@ def sections(history: History) -> list[Section]:
     found = [
         (trial, rows) for trial in history.finished() if (rows := record_of(trial)) is not None
     ]
+    cut = channels(history)
     if not found:
-        return []
+        return [Section("Pruning", (cut,))] if cut.rows else []
     quality = quality_of(history, found[0][1])
     shown, rows = next((one for one in found if "front" in one[1]), found[0])
     return [Section("Pruning", tuple(parts(found, (shown, rows), quality)))]
+
+
+def channels(history: History) -> Table:
+    """List how many channels each trial that cuts them out has left away, by layer."""
+    rows = []
+    for trial in history.finished():
+        plan = read_json(trial.folder / PLAN) or {}
+        for layer, _, gone in plan.get("removed", ()):
+            rows.append((trial.number, layer, len(gone), trial.metrics.get("density")))
+    return Table("channels cut out", ("trial", "layer", "channels", "density"), tuple(rows))
 
 
 def record_of(trial: Trial) -> Rows | None:

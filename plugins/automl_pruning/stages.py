@@ -12,11 +12,11 @@ import torch
 from automl import Job, PluginError, Point, Section, Table
 from automl.training import save_model
 from automl_pruning.calibration import calibration
-from automl_pruning.export import FORMAT, PLAN, plan_of, sizes, write_json
+from automl_pruning.export import FORMAT, plan_of, sizes, write_json
 from automl_pruning.finetune import Rate, targets
 from automl_pruning.forward import Inputs, part, samples
 from automl_pruning.masks import KeepMasks, Masks
-from automl_pruning.options import ALLOCATORS, NAME, RECORD, SPARSEST, Options
+from automl_pruning.options import ALLOCATORS, NAME, PLAN, RECORD, SPARSEST, Options
 from automl_pruning.pruner import Pruner, make_pruner, restore, snapshot
 from automl_pruning.repair import estimate
 from automl_pruning.structured import shrink
@@ -55,7 +55,8 @@ def prepare(job: Job, options: Options) -> None:
     home.mkdir(parents=True, exist_ok=True)
     inputs = calibration(job, options, home)
     searched = "repair" not in options.model_fields_set
-    for repaired in (True, False) if searched else (options.repair,):
+    both = (True, False) if searched else (options.repair,)
+    for repaired in () if options.granularity == "channels" else both:
         how = options.model_copy(update={"repair": repaired})
         make_pruner(job.model.to(job.device), inputs, how, [home])
     partial = home / f".{DENSE}.partial"

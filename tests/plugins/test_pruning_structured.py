@@ -12,7 +12,9 @@ from automl.zoo import MLP, ConvNet, Digits, ResNet
 
 pytest.importorskip("torch_pruning", reason="needs the extra automl[channels]")
 
+from automl_pruning.options import Options, proposed
 from automl_pruning.rebuild import rebuild
+from automl_pruning.report import sections
 from automl_pruning.structured import exact_size, find_groups, last_layer, replay, shrink, trace
 from automl_pruning.units import LAYERS
 
@@ -112,6 +114,13 @@ def test_an_exported_point_of_channels_is_a_small_plain_model(tmp_path, monkeypa
     with torch.no_grad():
         hits = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
     assert hits / sum(len(y) for _, y in batches) == pytest.approx(metrics["val_accuracy"])
+    (section,) = sections(ran.history)
+    assert "network.0.0" in {row[1] for row in section.parts[0].rows}
+
+
+def test_channels_search_nothing_that_they_do_not_read():
+    given = proposed(Options(granularity="channels", blocks=2))
+    assert set(given) == {"density", "repair", "finetune_epochs", "finetune_rate"}
 
 
 def test_useless_channels_go_first_and_change_nothing():
