@@ -26,7 +26,11 @@ METHODS = ("repair-aware rd", "plain rd", "lamp", "erk", "global", "uniform")
 
 @dataclass(frozen=True)
 class Setting:
-    """What one study measures: data, network and how long it is trained."""
+    """What one study measures: data, network and how long it is trained.
+
+    `images` of CIFAR-10 are used, a `held_out` share of them to measure; `size` is "small" for a
+    network that a CPU trains in seconds.
+    """
 
     data: str
     model: str
@@ -35,25 +39,31 @@ class Setting:
     rate: float
     calibration: int
     points: int
+    images: int | None = None
+    held_out: float = 0.2
+    size: str = "full"
 
 
-def make_data(name, seed):
-    if name == "digits":
+def make_data(setting, seed):
+    if setting.data == "digits":
         return Digits(batch_size=64, shift=1, val=0.3, test=0.0, seed=seed)
     if not (CIFAR / "cifar10-train.parquet").exists():
         sys.exit("no ../shared/data/cifar10-train.parquet beside the checkout")
-    return Images(str(CIFAR / "cifar10-train.parquet"), val=0.2, test=0.0, shift=4, flip=True)
+    parts = {"subset": setting.images, "val": setting.held_out, "test": 0.0, "seed": seed}
+    return Images(str(CIFAR / "cifar10-train.parquet"), shift=4, flip=True, **parts)
 
 
-def make_model(data, model):
+def make_model(data, model, size="full"):
     shape = {"channels": 1, "size": 8} if data == "digits" else {"channels": 3, "size": 32}
     digits = data == "digits"
-    match model:
-        case "resnet":
+    match model, size:
+        case "resnet", "full":
             return ResNet(width=16, blocks=3, lr=0.05 if digits else 0.1, **shape)
-        case "vit":
+        case "vit", "full":
             depth, patch = (3, 2) if digits else (6, 4)
             return ViT(width=48, depth=depth, patch=patch, lr=2e-3, **shape)
+        case "vit", "small":
+            return ViT(width=48, depth=3, patch=8, lr=2e-3, **shape)
         case _:
             return ResNet(width=8, blocks=1, lr=0.1, **shape)
 
@@ -79,7 +89,8 @@ def trainer(**options):
 def train(setting, seed):
     """Return a dense model, its data, calibration inputs and held-out samples."""
     pl.seed_everything(seed, verbose=False)
-    model, data = make_model(setting.data, setting.model), make_data(setting.data, seed)
+    model = make_model(setting.data, setting.model, setting.size)
+    data = make_data(setting, seed)
     trainer(max_epochs=setting.epochs).fit(model, data)
     batches = [batch[0] for batch in data.train_dataloader()]
     held_out = list(data.val_dataloader())
