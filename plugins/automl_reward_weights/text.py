@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from automl_reward_weights.decoding import Drawing, Drawn, decoder, draw, log_probs
@@ -205,9 +205,18 @@ def parts(network: Any, pretrained: str | None, tokenizer: Any, length: int) -> 
                 f"pretrained: {pretrained!r} needs the package transformers; install it, or give "
                 "a network"
             ) from error
-        return AutoModelForCausalLM.from_pretrained(pretrained), Pretrained(pretrained)
+        loaded = AutoModelForCausalLM.from_pretrained(pretrained)
+        return without_dropout(loaded), Pretrained(pretrained)
     if network is None:
         from automl.zoo import TinyGPT
 
         network = TinyGPT(context=length)
     return network, tokenizer or Bytes()
+
+
+def without_dropout(network: nn.Module) -> nn.Module:
+    """Leave nothing to chance but what is drawn: its probability must be the one it is given."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return network.train()

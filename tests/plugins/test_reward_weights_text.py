@@ -15,7 +15,7 @@ from automl_reward_weights.decoding import (
     log_probs,
 )
 from automl_reward_weights.equations import Equations
-from automl_reward_weights.text import Bytes, TextPolicy
+from automl_reward_weights.text import Bytes, TextPolicy, without_dropout
 from automl_reward_weights.verify import VERIFIED, accuracy, brevity, form, named, paid
 
 PROMPTS = [list(b"12+3="), list(b"7*8="), list(b"100-1=")]
@@ -163,6 +163,12 @@ def test_the_loss_of_a_policy_pushes_up_what_is_better_than_its_group(network):
     assert not any(name.startswith("reference") for name in policy.state_dict())
 
 
+def test_a_network_without_dropout_gives_equal_answers_while_it_trains():
+    made = without_dropout(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 4)))
+    assert made.training
+    assert torch.equal(made(torch.ones(8, 4)), made(torch.ones(8, 4)))
+
+
 def test_bytes_survive_the_tokenizer():
     assert Bytes().decode(Bytes().encode("48/2= €")) == "48/2= €"
 
@@ -233,3 +239,30 @@ def test_a_causal_language_model_of_transformers_draws_what_it_would_uncached():
         for read in (decoder(network), Uncached(lambda tokens: network(tokens).logits))
     )
     assert cached == uncached
+
+
+@pytest.mark.slow
+@quiet
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_causal_language_model_of_transformers_trains_from_its_folder(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    characters = {character: n for n, character in enumerate("_0123456789+-*/=# abcdefgh.")}
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(characters, unk_token="_"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    known = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="_")
+    known.save_pretrained(tmp_path / "model")
+    size = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 32}
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(**size, vocab_size=32, bos_token_id=0, eos_token_id=0)
+    network = transformers.GPT2LMHeadModel(config)
+    network.save_pretrained(tmp_path / "model")
+    made = study()
+    model = {"pretrained": str(tmp_path / "model"), "length": 32, "group": 4}
+    changed = made.model.model_copy(update={"init_args": model})
+    made = made.model_copy(update={"model": changed})
+    outcome = trial(made, tmp_path / "run")
+    assert outcome.state == "done", outcome.failure
+    before = network.state_dict()["transformer.wte.weight"]
+    after = torch.load(tmp_path / "run/model.ckpt", weights_only=True)["state_dict"]
+    assert not torch.equal(after["network.transformer.wte.weight"], before)
