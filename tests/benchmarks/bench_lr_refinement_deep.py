@@ -67,7 +67,7 @@ class Problem:
         return self.cache[key]
 
 
-def transformer(steps=400):
+def transformer():
     """A byte-level transformer on text."""
     data = Text(context=32, limit=400_000)
     data.setup()
@@ -86,7 +86,7 @@ def transformer(steps=400):
     held = held.clamp(max=127)
     peaks = (2**-9, 2**-8, 2**-7, 2**-6)
     validation = (held[:, :-1], held[:, 1:])
-    return Problem(rows[:, :-1], rows[:, 1:], validation, model, optimizer, peaks, steps, 16)
+    return Problem(rows[:, :-1], rows[:, 1:], validation, model, optimizer, peaks, 400, 16)
 
 
 def digits(model, wrong=0.0):
@@ -111,7 +111,6 @@ def digits(model, wrong=0.0):
 
 PROBLEMS = {
     "transformer": transformer,
-    "transformer, 1600 steps": lambda: transformer(1600),
     "perceptron": lambda: digits(MLP),
     "perceptron, wrong labels": lambda: digits(MLP, 0.2),
     "convolutions": lambda: digits(ConvNet),
