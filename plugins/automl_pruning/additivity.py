@@ -16,6 +16,10 @@ from automl_pruning.curves import Metric, Probe, write
 from automl_pruning.masks import apply, make_masks
 
 THRESHOLD = 0.8  # rank correlation below which the sum is not to be trusted
+WEAK, ENOUGH = (
+    0.5,
+    5,
+)  # the same in a band, where few allocations tell less; and how few are too few
 BANDS = ((0.3, 1.0), (0.1, 0.3), (0.0, 0.1))  # of density
 
 
@@ -39,9 +43,20 @@ class Additivity:
         return float(np.median(self.real[useful] / self.predicted[useful]))
 
     def warning(self) -> str | None:
-        """Say that the sum is not to be trusted, if so."""
+        """Say that the sum is not to be trusted, at all or in some bands of density, if so."""
         if self.correlation >= THRESHOLD:
-            return None
+            weak = [
+                f"{band} ({value:.2f} over {count} allocations)"
+                for band, count, value in self.bands()
+                if value < WEAK and count >= ENOUGH
+            ]
+            if not weak:
+                return None
+            return (
+                f"additivity: the rank correlation is {self.correlation:.2f} over all densities, "
+                f"but below {WEAK} at densities {', '.join(weak)}; "
+                "prune to these in more rounds, or search `allocator`"
+            )
         return (
             f"additivity: predicted and real distortion have a rank correlation of "
             f"{self.correlation:.2f}, below {THRESHOLD}; "

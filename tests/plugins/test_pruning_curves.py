@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from automl_pruning import curves, masks
-from automl_pruning.additivity import additivity, rank_correlation
+from automl_pruning.additivity import Additivity, additivity, rank_correlation
 from automl_pruning.allocate import Layers
 from automl_pruning.criteria import importances
 from automl_pruning.repair import dense_moments, repair, repaired_call
@@ -209,6 +209,14 @@ def test_the_diagnostic_warns_below_its_threshold():
     backwards = type(result)(result.densities, -result.predicted, result.real)
     assert result.warning() is None
     assert "rank correlation of -" in backwards.warning()
+
+
+def test_the_diagnostic_names_the_densities_at_which_sums_fail_though_all_together_hold():
+    densities = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.09, 0.08, 0.07, 0.06, 0.05])
+    predicted = np.arange(11.0)
+    real = np.array([*range(6), 10.0, 9.0, 8.0, 7.0, 6.0])
+    said = Additivity(densities, predicted, real).warning()
+    assert "at densities 0 to 0.1 (-1.00 over 5 allocations);" in said
 
 
 def test_the_rank_correlation_is_spearmans():
