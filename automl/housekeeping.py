@@ -37,26 +37,27 @@ class Keeper:
         self.keep = study.checkpoints.keep
         self.kept: list[Kept] = []
 
-    def ended(self, trial: Trial) -> dict[int, set[str]]:
-        """Take in a trial that has ended.
+    def ended(self, *trials: Trial) -> dict[int, set[str]]:
+        """Take in trials that have ended.
 
         Returns:
             The names of the points, by trial, whose artefacts are to go now.
         """
         if self.keep == "all":
             return {}
-        shutil.rmtree(trial.folder / TRAINING, ignore_errors=True)
-        if trial.artifact is None:  # a kill came before its removal, or it did not end well
-            (trial.folder / MODEL).unlink(missing_ok=True)
-        new = list(points(self.study, trial))
+        for trial in trials:
+            shutil.rmtree(trial.folder / TRAINING, ignore_errors=True)
+            if trial.artifact is None:  # a kill came before its removal, or it did not end well
+                (trial.folder / MODEL).unlink(missing_ok=True)
+        new = [point for trial in trials for point in points(self.study, trial)]
         if not new:
             return {}
         every = [*self.kept, *new]
-        self.kept = self._chosen(every, trial.number)
-        stay = set(self.kept)
+        self.kept = self._chosen(every, new[-1].trial)
+        stay = set(map(id, self.kept))
         gone: dict[int, set[str]] = {}
         for one in every:
-            if one not in stay and one.artifact and not self._shared(one):
+            if id(one) not in stay and one.artifact and not self._shared(one):
                 gone.setdefault(one.trial, set()).add(one.name)
         return gone
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from automl.search import Search
 
 ENDED = ("done", "stopped", "failed")
+PAUSE = 0.25  # seconds between two drawings, which take longer the more trials there are
 SHOWN = 8  # running trials that fit on a screen
 
 
@@ -30,6 +31,7 @@ class Live:
         self.console = Console(stderr=True, highlight=False)
         self.quiet = quiet
         self.began = time.monotonic()
+        self.drawn = 0.0  # when the screen was last drawn
         self.said: set[int] = set()
         self.screen = None
         if not quiet and self.console.is_terminal:
@@ -54,10 +56,12 @@ class Live:
         """Show the state of a search."""
         if self.quiet:
             return
-        if self.screen is not None:
+        if self.screen is not None and time.monotonic() - self.drawn > PAUSE:
+            self.drawn = time.monotonic()
             self.screen.update(self.picture(search))
-        for index, trial in search.trials.all.items():
-            if trial.state in ENDED and index not in self.said:
+        for index in sorted(search.trials.all.keys() - self.said):
+            trial = search.trials.all[index]
+            if trial.state in ENDED:
                 self.said.add(index)
                 if self.screen is None:
                     sys.stderr.write(self.line(trial) + "\n")

@@ -31,9 +31,7 @@ def join(trials: Trials) -> None:
     trials.sharing.join()
     trials.sync()
     trials.elsewhere = []
-    for trial in trials.all.values():
-        if trial.state not in UNDER_WAY:
-            trials.clean(trial)
+    trials.clean(*ended(trials.all.values()))
     with trials.record.turn():  # in which no other driver is between Optuna's number and ours
         trials.optimizer.abandon(set(trials.record.proposals().values()))
 
@@ -55,12 +53,17 @@ def finish(trials: Trials, numbers: Iterable[int]) -> None:
     for number in trials.record.untold():
         if number not in trials.told:
             trials.tell(trials.all[number])
-    for trial in [trials.all[number] for number in numbers]:
+    left = [trials.all[number] for number in numbers]
+    trials.clean(*ended(left))
+    for trial in left:
         if trial.state in UNDER_WAY:
             sweep(trial.folder)
             go_on(trials, trial)
-        else:
-            trials.clean(trial)
+
+
+def ended(trials: Iterable[Trial]) -> list[Trial]:
+    """Return those of some trials that have ended."""
+    return [trial for trial in trials if trial.state not in UNDER_WAY]
 
 
 def go_on(trials: Trials, trial: Trial) -> None:

@@ -182,9 +182,9 @@ class Trials:
         self.clean(trial)
         self.broken = self.broken or self.failures.count(trial)
 
-    def clean(self, trial: Trial) -> None:
-        """Remove what no longer stays now that a trial has ended; others see to their own."""
-        gone = self.keeper.ended(trial)
+    def clean(self, *ended: Trial) -> None:
+        """Remove what no longer stays now that trials have ended; others see to their own."""
+        gone = self.keeper.ended(*ended)
         for number in gone.keys() - self.taken:
             self.forget(number, gone[number])
 
@@ -263,8 +263,8 @@ class Trials:
 
     def tidy(self) -> None:
         """Remove what no longer stays since trials have ended with other drivers."""
-        while self.elsewhere:
-            self.clean(self.elsewhere.pop(0))
+        ended, self.elsewhere = self.elsewhere, []
+        self.clean(*ended)
 
     def unheard(self) -> Trial | None:
         """Return a trial of this driver that is in the record, though it never heard so."""

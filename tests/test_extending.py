@@ -7,8 +7,8 @@ import pytest
 import toys
 
 import automl
-from automl.errors import AutomlError
 from automl.engines.choice import make_engine
+from automl.errors import AutomlError
 
 
 def test_the_stopper_of_the_page_stops_what_it_says(root, tmp_path, monkeypatch):
