@@ -33,15 +33,19 @@ class Asker:
             return self.space.completed(self.enqueued[number - 1])
         return None
 
+    def left(self, number: int) -> bool:
+        """Say whether there is a point for trial `number`; a grid comes to an end."""
+        return number in self.asked or self.given(number) is not None or self.optimizer.left()
+
     def ahead(self, number: int) -> None:
         """Ask now for a trial that starts later, while the devices are busy."""
-        if number not in self.asked:
+        if number not in self.asked and self.left(number):
             self.asked = {number: self._ask(number)}
 
     def drop(self) -> None:
         """Tell Optuna that what was asked ahead is not tried."""
         for proposal in self.asked.values():
-            self.optimizer.tell_failed(proposal.optuna, learn=False)
+            self.optimizer.tell_untried(proposal.optuna)
         self.asked = {}
 
     def ask(self, number: int) -> Proposal:

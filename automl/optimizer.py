@@ -11,8 +11,10 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from automl.distributions import decode, distribution, encode
+from automl.grid import UNTRIED
 from automl.history import Point, Trial
-from automl.samplers import Reseeded, decode, distribution, encode, make
+from automl.samplers import Reseeded, make
 from automl.space import Fixed, Space, Value
 from automl.storage import WAIT, harden, is_sqlite
 from automl.study import Study
@@ -108,6 +110,17 @@ class Optimizer:
         else:
             self._tell(proposal, TrialState.COMPLETE, worst)
 
+    def tell_untried(self, proposal: int) -> None:
+        """Tell that what was proposed comes to nothing, so that it may be proposed again."""
+        storage = self.optuna._storage  # noqa: SLF001
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            storage.set_trial_user_attr(self._id(proposal), UNTRIED, value=True)
+        self._tell(proposal, TrialState.FAIL)
+
+    def left(self) -> bool:
+        """Say whether the sampler has any point left to propose."""
+        return self.sampler.left(self.optuna)
+
     def _worst(self) -> list[float] | None:
         done = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         columns = list(zip(*(trial.values for trial in done), strict=True))
@@ -149,7 +162,7 @@ class Optimizer:
         """Fail what was proposed when a driver died before it could record the proposal."""
         for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number not in known:
-                self._tell(trial.number, TrialState.FAIL)
+                self.tell_untried(trial.number)
 
     def values(self, metrics: Mapping[str, float]) -> list[float]:
         """Return the values of the objectives, in order."""

@@ -5,19 +5,16 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState
 
+from automl.distributions import decode, distribution, encode
 from automl.errors import AutomlError
+from automl.grid import Grid
 from automl.instantiate import build
-from automl.space import Choice, Fixed, Float, Int, Parameter, Space, Value, option_text
+from automl.space import Fixed, Float, Int, Space, Value
 from automl.study import Component, Study
 from automl.suggest import did_you_mean_or_known
 
@@ -26,38 +23,6 @@ MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, bef
 ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
 GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
 MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
-
-
-def distribution(parameter: Parameter) -> BaseDistribution:
-    """Say a parameter in Optuna's words."""
-    match parameter:
-        case Float(low, high, log, step):
-            return FloatDistribution(low, high, log=log, step=step)
-        case Int(low, high, log, step):
-            return IntDistribution(low, high, log=log, step=step or 1)
-        case Choice(options):
-            return CategoricalDistribution([encode(option) for option in options])
-        case Fixed(value):
-            return CategoricalDistribution([encode(value)])
-
-
-def encode(option: Value) -> Any:
-    """Write an option so that Optuna can store it: scalars as they are, others as JSON text."""
-    return option if isinstance(option, bool | int | float | str | None) else option_text(option)
-
-
-def decode(parameter: Parameter, value: Any) -> Value:
-    """Return the option that Optuna's value stands for."""
-    match parameter:
-        case Choice(options):
-            return next(option for option in options if _same(encode(option), value))
-        case Fixed(fixed):
-            return fixed
-    return value
-
-
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and left == right
 
 
 def choose(study: Study, space: Space) -> str:
@@ -114,28 +79,8 @@ def _named(name: str, seed: int, space: Space) -> BaseSampler:  # noqa: PLR0911 
                 warn_independent_sampling=False,
             )
         case "grid":
-            return samplers.GridSampler(grid(space), seed=seed)
+            return Grid(space, seed)
     return samplers.TPESampler(seed=seed, multivariate=True, group=space.conditional())
-
-
-def grid(space: Space) -> dict[str, list[Any]]:
-    """Return the values of each parameter on the grid.
-
-    Raises:
-        AutomlError: a parameter has no grid: a float without a step, or a condition.
-    """
-    found: dict[str, list[Any]] = {}
-    for name in space.searched():
-        match space[name]:
-            case Choice(options):
-                found[name] = [encode(option) for option in options]
-            case Int(low, high, _, step):
-                found[name] = list(range(low, high + 1, step or 1))
-            case Float(low, high, _, step) if step is not None:
-                found[name] = [low + step * k for k in range(round((high - low) / step) + 1)]
-            case _:
-                raise AutomlError(f"search.sampler: a grid needs a step for {name}; or use random")
-    return found
 
 
 class Reseeded(BaseSampler):
@@ -171,8 +116,6 @@ class Reseeded(BaseSampler):
         """Draw points until one is not forbidden."""
         if self.given is not None:
             return {name: encode(self.given[name]) for name in search_space if name in self.given}
-        if isinstance(self.inner, optuna.samplers.GridSampler):  # its mark is not in `trial` yet
-            trial = study._storage.get_trial(trial._trial_id)  # noqa: SLF001
         for attempt in range(ROUNDS):
             sampler = self.inner if attempt < MODEL_ROUNDS else optuna.samplers.RandomSampler()
             reseed(sampler, (self.seed, self.number, attempt))
@@ -222,6 +165,10 @@ class Reseeded(BaseSampler):
         """Pass on."""
         reseed(self.inner, (self.seed, self.number))
         self.inner.before_trial(study, trial)
+
+    def left(self, study: optuna.Study) -> bool:
+        """Say whether there is any point left to propose; only a grid comes to an end."""
+        return not isinstance(self.inner, Grid) or self.inner.left(study)
 
     def listens(self) -> bool:
         """Say whether the inner sampler does anything after a trial."""

@@ -8,8 +8,8 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, create_trial
 
+from automl.distributions import distribution, encode
 from automl.optimizer import Optimizer, violations
-from automl.samplers import distribution, encode
 from automl.warmstart import Lesson
 
 

@@ -91,9 +91,9 @@ class Trials:
             self.sync()
             if again and (unheard := self.unheard()) is not None:
                 return self.spec(unheard, 0)
-            if not left():
-                return None
             number = len(self.all)
+            if not left() or not self.asker.left(number):
+                return None
             proposal, origin = self.asker.ask(number), self.asker.origin(number)
             seed, folder = seed_of(self.study.search.seed, number), trial_folder(self.home, number)
             trial = Trial(
@@ -220,13 +220,13 @@ class Trials:
         self.told = []
         self.all[number] = trial
 
-    def placed(self, spec: JobSpec) -> None:
-        """Keep on which devices an attempt runs."""
-        trial = self.all[spec.number]
-        devices = tuple(f"cuda:{one}" for one in spec.devices)
-        *earlier, last = trial.attempts
-        self.all[spec.number] = replace(trial, attempts=(*earlier, replace(last, devices=devices)))
-        self.record.placed(spec.number, spec.attempt, spec.devices)
+    def placed(self, spec: JobSpec, host: str) -> None:
+        """Keep on which devices an attempt runs, and on which host if not on this one."""
+        devices = tuple(f"cuda:{one}" for one in spec.devices) or ("cpu",)
+        *earlier, last = self.all[spec.number].attempts
+        last = replace(last, devices=devices, host=host or last.host)
+        self.all[spec.number] = replace(self.all[spec.number], attempts=(*earlier, last))
+        self.record.placed(spec.number, spec.attempt, spec.devices, last.host)
 
     def tell(self, trial: Trial) -> None:
         """Tell Optuna how a trial ended; telling it twice does no harm."""

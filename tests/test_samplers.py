@@ -4,9 +4,11 @@ import optuna
 import pytest
 import toys
 
+from automl.distributions import decode, distribution, encode
+from automl.errors import AutomlError
 from automl.optimizer import Optimizer, violations
 from automl.planning import plan
-from automl.samplers import NAMES, choose, decode, distribution, encode
+from automl.samplers import NAMES, choose
 from automl.space import Choice, Fixed, Float, Int, Space
 from automl.studyfile import of
 
@@ -135,3 +137,54 @@ def test_a_sampler_by_class_path_is_used(tmp_path):
 def test_an_unknown_sampler_is_refused_with_the_nearest_name(tmp_path):
     with pytest.raises(Exception, match=r"did you mean 'nsga2'"):
         optimizer(tmp_path, "nsag2")
+
+
+def test_a_grid_proposes_each_point_once_and_ends(tmp_path):
+    one = optimizer(tmp_path, "grid")
+    found = []
+    while one.left():
+        found += propose(one, [len(found)])
+    every = {(x, n, c) for x in (0, 0.25, 0.5, 0.75, 1) for n in (1, 2, 3, 4) for c in ("a", "b")}
+    assert len(found) == len(every)
+    assert {(p["model.x"], p["model.n"], p["model.choice"]) for p in found} == every
+
+
+def test_a_grid_leaves_out_what_is_forbidden_and_what_has_no_effect(tmp_path):
+    space = {
+        "model.x": {"float": [0, 0.3], "step": 0.1},
+        "model.choice": {"choice": ["a", "b"]},
+        "model.n": {"int": [1, 2], "when": {"model.choice": "b"}},
+    }
+    one = optimizer(
+        tmp_path, "grid", space=space, forbid=("model.x > 0.25 and model.choice == 'a'",)
+    )
+    found = []
+    while one.left():
+        found.append(one.ask(len(found)).params)
+    assert len(found) == 3 + 4 * 2
+    assert len({frozenset(params.items()) for params in found}) == len(found)
+
+
+def test_a_grid_tries_again_only_what_was_never_tried(tmp_path):
+    one = optimizer(tmp_path, "grid")
+    failed, dropped = one.ask(0), one.ask(1)
+    one.tell_failed(failed.optuna, learn=False)
+    one.tell_untried(dropped.optuna)
+    rest = propose(one, range(2, 41))
+    assert not one.left()
+    assert dropped.params in rest
+    assert failed.params not in rest
+
+
+def test_a_point_that_the_study_names_is_not_on_the_grid_again(tmp_path):
+    one = optimizer(tmp_path, "grid")
+    given = one.ask(0, one.space.default())
+    one.tell_done(given.optuna, metrics_of(given.params))
+    assert given.params not in propose(one, range(1, 40))
+    assert not one.left()
+
+
+@pytest.mark.parametrize("x", [{"float": [0, 1]}, {"float": [0, 1], "step": 1e-7}])
+def test_a_grid_without_steps_or_without_end_is_refused(tmp_path, x):
+    with pytest.raises(AutomlError, match="step"):
+        optimizer(tmp_path, "grid", space={"model.x": x})
