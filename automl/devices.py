@@ -101,6 +101,29 @@ class Slots:
             self.free[gpu] = min(1.0, self.free[gpu] + slot.share)
 
 
+class Lent:
+    """Devices that someone else gives to each job, as the scheduler of a cluster does.
+
+    Attributes:
+        given: the GPUs of jobs, by their keys.
+    """
+
+    def __init__(self) -> None:
+        self.given: dict[str, tuple[int, ...]] = {}
+
+    def capacity(self) -> int:
+        """Return that a job may come at any time."""
+        return 1
+
+    def take(self, key: str) -> tuple[int, ...]:
+        """Return the devices that were given to a job."""
+        return self.given[key]
+
+    def give_back(self, key: str) -> None:
+        """Forget a job that has ended."""
+        del self.given[key]
+
+
 def most(resources: Resources, gpus: int, cpus: int, memory: int) -> int:
     """Return how many jobs run at once: the least that GPUs, cores and memory allow.
 

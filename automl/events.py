@@ -28,10 +28,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A job's process runs, on these devices."""
+    """A job's process runs, on the spec's devices, and on this host if not on the driver's."""
 
     spec: JobSpec
     pid: int
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,11 +200,11 @@ class Record:
     def _of(self, *numbers: int) -> sa.Update:
         return TRIALS.update().where(TRIALS.c.study == self.id, TRIALS.c.number.in_(numbers))
 
-    def placed(self, number: int, attempt: int, devices: Sequence[int]) -> None:
-        """Record on which devices an attempt runs."""
+    def placed(self, number: int, attempt: int, devices: Sequence[int], host: str) -> None:
+        """Record on which host and devices an attempt runs."""
         where = self._where_attempt(number, attempt)
-        placed = ATTEMPTS.update().where(where).values(devices=json.dumps(list(devices)))
-        self.write(placed, trials=[number])
+        given = {"devices": json.dumps(list(devices)), "host": host}
+        self.write(ATTEMPTS.update().where(where).values(given), trials=[number])
 
     def _where_attempt(self, number: int, attempt: int) -> sa.ColumnElement[bool]:
         return sa.and_(

@@ -169,8 +169,8 @@ class Search:
         match event:
             case Started(spec):
                 self.since[spec.key] = time.monotonic()
-                if spec.kind == "trial" and spec.devices:
-                    self.trials.placed(spec)
+                if spec.kind == "trial" and (spec.devices or event.host):
+                    self.trials.placed(spec, event.host)
             case Reported(spec) if spec.kind == "trial":
                 if not self.trials.report(event):
                     self.engine.tell(spec.key, "stop")

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any, Literal
 
-from automl.devices import Slots, cores, memory, visible_gpus
+from automl.devices import Lent, Slots, cores, memory, visible_gpus
 from automl.engines.child import RESULT, main
 from automl.engines.memory import oom_kills, used
 from automl.events import Ended, Event, Outcome, Started
@@ -51,17 +51,16 @@ class LocalEngine:
     Args:
         resources: what one job needs.
         modules: what jobs import; loaded once, before any job is forked.
-        gpus: GPUs to use by index; those that are visible, by default.
+        lent: gives devices to jobs; by default those of this machine are shared out.
     """
 
     def __init__(
         self,
         resources: Resources,
         modules: Sequence[str] = (),
-        gpus: tuple[int, ...] | None = None,
+        lent: Lent | None = None,
     ) -> None:
-        found = (visible_gpus() if resources.gpus else ()) if gpus is None else gpus
-        self.slots = Slots(resources, found, cores(), memory())
+        self.slots = lent or Slots(resources, wanted_gpus(resources), cores(), memory())
         self.threads = resources.cpus
         self.limit = resources.memory
         self.looked = 0.0  # when memory was last measured
@@ -113,11 +112,7 @@ class LocalEngine:
             handle(self.started.pop(0))
         if not self.running:
             return
-        sources: dict[Any, Running] = {}
-        for one in self.running.values():
-            sources[one.process.sentinel] = one
-            if one.ended is None and not one.silent:
-                sources[one.connection] = one
+        sources = self.sources()
         ready = wait(list(sources), timeout)
         for one in {id(sources[source]): sources[source] for source in ready}.values():
             for event in read(one):
@@ -125,6 +120,15 @@ class LocalEngine:
         self._watch_memory()
         for one in list(self.running.values()):
             self._reap(one, handle)
+
+    def sources(self) -> dict[Any, Running]:
+        """Return what becomes readable when a job has said something or has ended."""
+        sources: dict[Any, Running] = {}
+        for one in self.running.values():
+            sources[one.process.sentinel] = one
+            if one.ended is None and not one.silent:
+                sources[one.connection] = one
+        return sources
 
     def _watch_memory(self) -> None:
         """Kill a job that uses more memory than a trial may."""
@@ -173,6 +177,11 @@ class LocalEngine:
             one.process.join()
             one.connection.close()
         self.running.clear()
+
+
+def wanted_gpus(resources: Resources) -> tuple[int, ...]:
+    """Return the GPUs that may be shared out: none if jobs want none."""
+    return visible_gpus() if resources.gpus else ()
 
 
 def read(one: Running) -> Iterator[Event]:
