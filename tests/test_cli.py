@@ -94,20 +94,32 @@ def test_a_bug_is_exit_code_3_with_a_traceback(here, capsys, monkeypatch):
     assert "bug of automl" in error
 
 
-def test_plan_shows_the_space_the_first_points_and_one_step(here, capsys):
-    text = STUDY.replace("toys.Blank", "toys.Line").replace("model.x", "model.lr")
+def trainable(text):
+    text = text.replace("toys.Blank", "toys.Line").replace("model.x", "model.lr")
     text = text.replace("plugins: {formula: {path: formula.py}}", "data: {class_path: toys.Pairs}")
     text = text.replace(
         "{near: {goal: minimize, ref: 1}, far: {goal: minimize, ref: 1}}",
         "{val_loss: {goal: minimize}}",
     )
-    (here / "study.yaml").write_text(text + "trainer: {max_epochs: 2}\n")
+    return text + "trainer: {max_epochs: 2}\n"
+
+
+def test_plan_shows_the_space_the_first_points_and_one_step(here, capsys):
+    (here / "study.yaml").write_text(trainable(STUDY))
     assert code(["plan", "study.yaml", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert len(planned["proposals"]) == 3
     assert planned["smoke_metrics"]["val_loss"] > 0
     assert planned["missing"] == ""
     assert not (here / "runs").exists()
+
+
+def test_plan_shows_no_more_points_than_a_grid_has(here, capsys):
+    text = trainable(STUDY).replace("{float: [0, 1]}", "{choice: [0.25, 0.75]}")
+    (here / "study.yaml").write_text(text)
+    assert code(["plan", "study.yaml", "--json", "--set", "search.sampler=grid"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert [point["model.lr"] for point in planned["proposals"]] == [0.25, 0.75]
 
 
 def test_plan_shows_what_plugins_would_do(here, capsys):

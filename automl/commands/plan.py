@@ -3,6 +3,7 @@
 import tempfile
 from argparse import Namespace
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def words(one: Parameter) -> str:
 def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
     """Import the user's code, propose points, and run one batch of the default point."""
     # a check of the file alone needs none of these
+    from automl.asking import Asker
     from automl.engines.choice import make_engine
     from automl.launch import ask, inspect, job, opened
     from automl.optimizer import Optimizer
@@ -58,8 +60,9 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
         with opened(make_engine(file.study)) as engine:
             ready = plan(file, inspect(file, planned, engine, home))
             optimizer = Optimizer(f"sqlite:///{home / 'plan.db'}", ready.study, ready.space)
-            given = [ready.space.default()] + [None] * (count - 1)
-            points = [optimizer.ask(number, one).params for number, one in enumerate(given)]
+            asker = Asker(ready, optimizer)
+            numbers = takewhile(asker.left, range(count))
+            points = [asker.ask(number).params for number in numbers]
             smoke = ask(engine, job(ready, "smoke", home, dict(points[0])))
     return {
         "sampler": optimizer.name,
