@@ -9,7 +9,7 @@ from automl.study import Study
 from automl.suggest import did_you_mean_or_known
 from automl.zoo import HOME as ZOO
 
-ENGINES = ("local", "inline")
+ENGINES = ("local", "inline", "ray")
 
 
 def make_engine(study: Study) -> Engine:
@@ -23,6 +23,10 @@ def make_engine(study: Study) -> Engine:
         from automl.engines.local import LocalEngine
 
         return LocalEngine(study.resources, modules(study))
+    if name == "ray":
+        from automl.engines.ray import RayEngine
+
+        return RayEngine(study.resources, address_of(study), modules(study))
     if "." in name:
         return third_party(name, study)
     raise StudyError(
