@@ -6,6 +6,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a worker, before torch is imported
 
 import pytest
+from hypothesis import settings
+
+# the same examples in every run, so that a failure is the change's; HYPOTHESIS_PROFILE=default
+# draws new ones
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ROOT = Path(__file__).resolve().parents[1]
 

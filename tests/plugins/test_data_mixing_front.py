@@ -39,9 +39,10 @@ def test_beside_the_front_only_one_coordinate_counts():
     assert gains == pytest.approx([0.2, 0.1, -0.1])
 
 
-@given(st.lists(st.floats(-5, 5), min_size=3, max_size=9), st.integers(0, 99))
+@given(st.lists(st.integers(-500, 500), min_size=3, max_size=9), st.integers(0, 99))
 @settings(deadline=None, max_examples=60)
-def test_interpolation_is_that_of_scipy(values, seed):
+def test_interpolation_is_that_of_scipy(hundredths, seed):
+    values = [value / 100 for value in hundredths]  # scipy overflows on denormal ones
     x = np.cumsum(np.random.default_rng(seed).uniform(0.1, 1, len(values)))
     at = np.linspace(x[0], x[-1], 50)
     expected = PchipInterpolator(x, values)(at)
