@@ -115,7 +115,10 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
         ],
     ),
     "schema": ("print the JSON Schema of study files, plugins' options included", []),
-    "doctor": ("check Python, torch, devices, storage and plugins", []),
+    "doctor": (
+        "check Python, torch, devices, storage and plugins",
+        [(("--cluster",), {"help": "check the nodes of a Ray cluster too: auto, or host:port"})],
+    ),
     "completion": (
         "print a script that completes commands in your shell",
         [(("shell",), {"choices": ["bash", "zsh", "tcsh"], "help": "your shell"})],

@@ -1,5 +1,6 @@
 """Studies on a simulated Ray cluster of several nodes, which die and join while it runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import toys
 
 from automl.archive import open_study
+from automl.cli import code
 from automl.engines.ray import RayEngine
 from automl.errors import AutomlError, StorageError
 from automl.study import Resources
@@ -180,6 +182,11 @@ def test_a_node_with_another_environment_is_refused_by_name(cluster, joined, tmp
     said = r"node \S+ has another environment: plugin odd is stranger 1, .* there and missing here"
     with pytest.raises(AutomlError, match=said):
         RayEngine(Resources(), "auto")
+
+
+def test_the_doctor_compares_the_nodes_of_a_cluster(cluster, nodes, capsys):
+    assert code(["doctor", "--json", "--cluster", cluster.address]) == 0
+    assert "3 nodes have the versions" in json.loads(capsys.readouterr().out)["cluster"]["said"]
 
 
 def test_what_no_node_has_is_refused_in_words(cluster, nodes, joined, monkeypatch):

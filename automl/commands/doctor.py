@@ -4,6 +4,7 @@ import importlib.util
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -18,7 +19,10 @@ Check = Callable[[], str]
 
 def main(options: Namespace) -> int:
     """Run every check; the exit code is 2 if one fails."""
-    found = {name: result(check) for name, check in CHECKS.items()}
+    checks = CHECKS
+    if options.cluster is not None:
+        checks = CHECKS | {"cluster": partial(cluster, options.cluster)}
+    found = {name: result(check) for name, check in checks.items()}
     if options.json:
         emit({name: {"ok": ok, "said": said} for name, (ok, said) in found.items()})
     else:
@@ -83,9 +87,30 @@ def healthy() -> str:
 
 def extras() -> str:
     """Say which optional packages are there."""
-    known = {"psycopg": "postgres", "pyarrow": "parquet", "optuna_dashboard": "dashboard"}
+    known = {
+        "psycopg": "postgres",
+        "pyarrow": "parquet",
+        "optuna_dashboard": "dashboard",
+        "ray": "ray",
+    }
     found = [extra for module, extra in known.items() if importlib.util.find_spec(module)]
     return ", ".join(found) or "none"
+
+
+def cluster(address: str) -> str:
+    """Compare the environments of a Ray cluster's nodes with this one."""
+    from automl.engines import cluster
+    from automl.study import Resources
+
+    ray = cluster.library()
+    cluster.join(ray, address, Resources())
+    try:
+        nodes = [node for node in ray.nodes() if cluster.fits({"CPU": 1}, node)]
+        cluster.check(ray, nodes)
+    finally:
+        ray.shutdown()
+    there = "; ".join(cluster.amounts(node["Resources"]) for node in nodes)
+    return f"{len(nodes)} nodes have the versions and the code of this one ({there})"
 
 
 CHECKS: dict[str, Check] = {
