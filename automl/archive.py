@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automl.errors import StorageError
+from automl.folders import is_remote
 from automl.forbid import Forbid
 from automl.history import History
 from automl.record import Record
@@ -32,7 +33,7 @@ def open_study(named: str) -> Archive:
     """Open the record of a study.
 
     Args:
-        named: its name below `runs`, its folder, or its study file.
+        named: its name below `runs`, its folder or the URL of that, or its study file.
 
     Raises:
         StorageError: no such study has run.
@@ -51,10 +52,16 @@ def open_study(named: str) -> Archive:
 def folder_of(named: str) -> Path:
     """Return the folder of a study that has run."""
     path = Path(named)
+    url = named if is_remote(named) else None
     if path.is_file():
         from automl.studyfile import read
 
-        path = read(path).study.home
+        study = read(path).study
+        path, url = study.home, study.remote
+    if url is not None:
+        from automl.mirror import visit
+
+        path = visit(url)
     for home in (path, FOLDER / named):
         if (home / RESOLVED).is_file():
             return home.resolve()

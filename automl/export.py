@@ -11,6 +11,7 @@ from typing import Any
 from automl.errors import AutomlError
 from automl.files import read_json, write_json, write_text
 from automl.history import History, Point, Trial
+from automl.mirror import complete
 from automl.settings import settle
 from automl.space import Space, Value
 from automl.spec import spec_of
@@ -63,6 +64,7 @@ def export(history: History, label: str, target: Path) -> Path:
     chosen = choose(history, label)
     if target.exists() and any(target.iterdir()):
         raise AutomlError(f"{target} is not empty; give another folder with -o")
+    complete(chosen.trial.folder, history.folder)
     if chosen.artifact is None or not chosen.artifact.exists():
         kept = history.study.checkpoints.keep
         raise AutomlError(

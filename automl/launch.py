@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from automl.events import Ended, Engine, Event, Outcome
 from automl.files import read_json, write_text
 from automl.history import History
 from automl.job import JobSpec
+from automl.mirror import Mirror
+from automl.mirroring import mirrored
 from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
 from automl.storage import alone, faults, is_shared, is_sqlite, rename, url_of
@@ -25,6 +27,7 @@ from automl.studyfile import StudyFile, dump
 if TYPE_CHECKING:
     from automl.optimizer import Optimizer
     from automl.record import Record
+    from automl.search import Search
 
 CHANGEABLE = "budget, search.enqueue, resources, engine, on_failure and checkpoints may change"
 
@@ -46,11 +49,27 @@ def run(file: StudyFile, watch: Any = None, *, fresh: bool = False) -> History:
     planned = plan(file)  # refuses what can be known before anything is written
     url = url_of(study.storage, home)
     if fresh:
-        put_aside(home, url)
+        put_aside(home, url, study.remote)
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home, shared=is_shared(url)), opened(make_engine(study)) as engine:
+    shared = is_shared(url)
+    with (
+        locked(home, shared=shared),
+        mirrored(study.remote, home, shared=shared) as mirror,
+        opened(make_engine(study)) as engine,
+    ):
         ready = plan(file, inspect(file, planned, engine, home))
-        return searched(ready, engine, home, watch)
+        return searched(ready, engine, home, both(mirror, watch))
+
+
+def both(mirror: Callable[[], None], watch: Any) -> Callable[["Search"], None]:
+    """Return what is called after every change: the copying to a URL, then the live view."""
+
+    def watching(search: "Search") -> None:
+        mirror()
+        if watch is not None:
+            watch(search)
+
+    return watching
 
 
 def searched(ready: Plan, engine: Engine, home: Path, watch: Any) -> History:
@@ -156,15 +175,19 @@ def same(was: dict[str, Any], now: dict[str, Any], name: str) -> None:
         )
 
 
-def put_aside(home: Path, url: str) -> None:
-    """Rename the folder of an earlier run, and the study in a database beyond; nothing is lost."""
-    if not home.exists():
+def put_aside(home: Path, url: str, remote: str | None) -> None:
+    """Rename the folder of an earlier run, here and at its URL, and the study in a database."""
+    if not home.exists() and remote is None:
         return
+    home.mkdir(parents=True, exist_ok=True)
     with locked(home):
         name = f"{home.name}.{time.strftime('%Y%m%d-%H%M%S')}"
         if not is_sqlite(url):
             rename(url, home.name, name)
+        mirror = Mirror(remote, home) if remote is not None else None
         home.rename(home.with_name(name))
+        if mirror is not None:
+            mirror.put_aside(name)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from automl.events import Outcome
 from automl.files import read_json, sweep
 from automl.history import Failure, Trial
+from automl.mirror import complete
 from automl.orphans import NAME as SIGNED
 from automl.orphans import end_orphans
 from automl.outcomes import from_json
@@ -57,6 +58,7 @@ def finish(trials: Trials, numbers: Iterable[int]) -> None:
     trials.clean(*ended(left))
     for trial in left:
         if trial.state in UNDER_WAY:
+            complete(trial.folder, trials.home)
             sweep(trial.folder)
             go_on(trials, trial)
 

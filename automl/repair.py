@@ -33,8 +33,8 @@ class Found:
 def repair(named: str) -> str:
     """Rebuild a study's database; the old one is renamed, nothing is deleted.
 
-    Optuna's part is written when the study is run again: a sampler that counts, such as `qmc` or
-    `grid`, begins anew then.
+    Optuna's part is written when the study is run again: a sampler that counts, such as `qmc`,
+    begins anew then.
 
     Args:
         named: its name below `runs`, its folder, or its study file.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from automl.fields import Bytes, Given, Name, Record, Seconds, like
+from automl.folders import is_remote, working
 from automl.forbid import Forbid
 from automl.spec import ParameterSpec, spec_of
 
@@ -201,12 +202,17 @@ class Study(Record):
     storage: str = Field("auto", description="auto, or a database URL; ${env:NAME} for secrets")
     on_failure: OnFailure = Field(default_factory=OnFailure, description="policy for each failure")
     checkpoints: Checkpoints = Field(default_factory=Checkpoints, description="what is kept")
-    folder: str = Field("runs", description="where the study's folder is made")
+    folder: str = Field("runs", description="where the study's folder is made; may be a URL")
 
     @property
     def home(self) -> Path:
-        """The study's own folder."""
-        return Path(self.folder) / self.name
+        """The study's own folder, or the working copy of it."""
+        return working(self.folder) / self.name
+
+    @property
+    def remote(self) -> str | None:
+        """The URL of the study's own folder, if that is not on a disk."""
+        return f"{self.folder.rstrip('/')}/{self.name}" if is_remote(self.folder) else None
 
     @property
     def goals(self) -> tuple[str, ...]:

@@ -44,6 +44,13 @@ class Line(pl.LightningModule):
         }
 
 
+class SlowLine(Line):
+    """As `Line`, but an epoch takes half a second."""
+
+    def on_train_epoch_end(self):
+        time.sleep(0.5)
+
+
 class Pairs(pl.LightningDataModule):
     """32 points of y = 2x, shuffled."""
 
@@ -191,3 +198,15 @@ class File(Formula):
     @automl.hookimpl
     def measure(self, job):
         return {"near": float(Path("number.txt").read_text()), "far": 0.0}
+
+
+class Breaks(Formula):
+    """Puts a file where the folder of the store is, as if that could not be written any more."""
+
+    @automl.hookimpl
+    def measure(self, job):
+        store = Path("store")
+        if store.is_dir():
+            store.rename("gone")
+            store.write_text("no folder")
+        return super().measure(job)
