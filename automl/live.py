@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from automl import pareto
 from automl.history import Trial
+from automl.provenance import host
 from automl.report.text import number
 from automl.study import Study
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 ENDED = ("done", "stopped", "failed")
 PAUSE = 0.25  # seconds between two drawings, which take longer the more trials there are
-SHOWN = 8  # running trials that fit on a screen
+SHOWN = 8  # running trials, or nodes, that fit on a screen
 
 
 class Live:
@@ -90,7 +92,7 @@ class Live:
             ]
             name = str(spec.number) if spec.kind == "trial" else key
             table.add_row(name, f"{seconds:.0f}", f"{last.step:g}" if last else "", *cells)
-        return Group(Text(self.headline(search)), table)
+        return Group(Text(self.headline(search)), *nodes(search), table)
 
     def headline(self, search: "Search") -> str:
         """Say how far the study is and how good its front."""
@@ -128,3 +130,29 @@ class Live:
         if not front or any(ref is None for ref in refs):
             return None
         return pareto.hypervolume(front, [r for r in refs if r is not None], self.study.goals)
+
+
+def nodes(search: "Search") -> list[Text]:
+    """Say what runs on each node, if trials run elsewhere than here."""
+    running = [
+        search.trials.all[spec.number].attempts[-1]
+        for key, spec in search.running.items()
+        if spec.kind == "trial" and key in search.since
+    ]
+    places: dict[str, list[str]] = {}
+    for attempt in running:
+        places.setdefault(attempt.host, []).extend(attempt.devices)
+    if set(places) <= {host()}:
+        return []
+    every = sorted(places.items())
+    said = [f"{name}: {taken(devices)}" for name, devices in every[:SHOWN]]
+    more = [f"{len(every) - SHOWN} more"] if len(every) > SHOWN else []
+    return [Text(" · ".join([f"{len(every)} nodes", *said, *more]), "dim")]
+
+
+def taken(devices: Sequence[str]) -> str:
+    """Say how much of a node trials use."""
+    gpus = {one for one in devices if one != "cpu"}
+    alone = sum(one == "cpu" for one in devices)
+    parts = [f"{len(gpus)} GPUs busy"] if gpus else []
+    return ", ".join([*parts, *([f"{alone} trials"] if alone else [])])

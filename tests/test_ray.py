@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from automl.archive import open_study
 from automl.cli import code
 from automl.engines.ray import RayEngine
 from automl.errors import AutomlError, StorageError
+from automl.launch import run
+from automl.live import Live
 from automl.study import Resources
-from automl.studyfile import dump
+from automl.studyfile import dump, of
 from automl.testing.invariants import broken
 
 # Ray leaves these open until its process ends
@@ -239,3 +242,20 @@ def test_files_travel_where_no_disk_is_shared(cluster, tmp_path):
     assert all((one.folder / "log.txt").is_file() for one in trials)
     assert any(one.artifact and (one.folder / one.artifact).is_file() for one in trials)
     assert broken(tmp_path / "runs" / "apart") == []
+
+
+def test_the_live_view_says_what_runs_on_each_node(cluster, nodes, joined, tmp_path):
+    from rich.console import Console
+
+    joined()
+    study = on_ray(cluster, tmp_path, "seen", resources={"gpus": 1, "parallel": 6})
+    live, seen = Live(study, quiet=False), set()
+
+    def watch(search):
+        console = Console(width=200)
+        with console.capture() as drawn:
+            console.print(live.picture(search))
+        seen.add(drawn.get())
+
+    run(of(study, tmp_path), watch)
+    assert any(re.search(r"[23] nodes · \S+: [1-4] GPUs busy · ", text) for text in seen)

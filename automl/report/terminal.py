@@ -147,9 +147,12 @@ def trust(facts: Facts) -> RenderableType:
     row(made, "noise", Text(facts.noise.method))
     for label, chance in facts.noise.chances[:MOST_ROWS]:
         row(made, "", f"point {label} is non-dominated with probability {chance:.0%}")
-    for device in facts.devices:
+    for device in facts.devices[:MOST_ROWS]:
         text = f"busy {device.share:.0%} of the time, {device.attempts} attempts"
         row(made, device.name, text)
+    if rest := facts.devices[MOST_ROWS:]:
+        share = sum(device.share for device in rest) / len(rest)
+        row(made, f"{len(rest)} more", f"busy {share:.0%} of the time on average")
     made.show_header = False
     return made
 
