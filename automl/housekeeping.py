@@ -17,12 +17,12 @@ MODEL = "model.ckpt"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A point whose artefact, if it has one, stays for now."""
+    """A point whose artefact, if it has one, stays for now; without values as long as its trial's."""
 
     trial: int
     name: str
     artifact: str | None
-    values: tuple[float, ...]
+    values: tuple[float, ...] | None
 
 
 class Keeper:
@@ -53,7 +53,9 @@ class Keeper:
         if not new:
             return {}
         every = [*self.kept, *new]
-        self.kept = self._chosen(every, new[-1].trial)
+        chosen = self._chosen([one for one in every if one.values is not None], new[-1].trial)
+        stays = {one.trial for one in chosen if not one.name}
+        self.kept = chosen + [one for one in every if one.values is None and one.trial in stays]
         stay = set(map(id, self.kept))
         gone: dict[int, set[str]] = {}
         for one in every:
@@ -64,11 +66,11 @@ class Keeper:
     def _chosen(self, every: list[Kept], last: int) -> list[Kept]:
         if self.keep == "last":
             return [one for one in every if one.trial == last]
-        goals = self.study.goals
-        table = pareto.costs([one.values for one in every], goals)
+        goals, values = self.study.goals, [one.values or () for one in every]
         if self.keep == "best":
+            table = pareto.costs(values, goals)
             return [every[index] for index in sorted(set(table.argmin(axis=0).tolist()))]
-        mask = pareto.non_dominated([one.values for one in every], goals)
+        mask = pareto.non_dominated(values, goals)
         return [one for one, on in zip(every, mask, strict=True) if on]
 
     def _shared(self, gone: Kept) -> bool:
@@ -79,17 +81,25 @@ class Keeper:
 
 
 def points(study: Study, trial: Trial) -> Iterator[Kept]:
-    """Yield the feasible points of a trial; others have no place to lose."""
-    own = [("", trial.metrics, trial.artifact)] if trial.metrics else []
-    for name, metrics, artifact in [*own, *((p.name, p.metrics, p.artifact) for p in trial.points)]:
-        values = values_of(study, metrics)
-        if all(map(math.isfinite, values)) and not violations(study, metrics):
-            yield Kept(trial.number, name, artifact, values)
+    """Yield the feasible points of a trial; others have no place to lose.
+
+    A further point that lacks an objective is none of the front; it goes with its trial's own.
+    """
+    own = place(study, trial.metrics)
+    if own is not None:
+        yield Kept(trial.number, "", trial.artifact, own)
+    for point in trial.points:
+        values = place(study, point.metrics)
+        follows = own is not None and not point.metrics.keys() >= study.objectives.keys()
+        if values is not None or follows:
+            yield Kept(trial.number, point.name, point.artifact, values)
 
 
-def values_of(study: Study, metrics: Mapping[str, float]) -> tuple[float, ...]:
-    """Return the values of the objectives; NaN where one is not known."""
-    return tuple(float(metrics.get(name, math.nan)) for name in study.objectives)
+def place(study: Study, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
+    """Return the values of the objectives of a feasible point; None of any other."""
+    values = tuple(float(metrics.get(name, math.nan)) for name in study.objectives)
+    feasible = all(map(math.isfinite, values)) and not violations(study, metrics)
+    return values if feasible else None
 
 
 def remove(folder: Path, artifact: str) -> None:

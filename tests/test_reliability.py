@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ from automl.engines.local import died
 from automl.errors import StorageError
 from automl.failures import Failures
 from automl.files import sweep, write_text
-from automl.history import Attempt, Failure, Trial
+from automl.history import Attempt, Failure, Point, Trial
 from automl.housekeeping import Keeper
 from automl.journal import Journal
 from automl.record import Record
@@ -308,6 +309,15 @@ def test_a_trial_that_is_not_feasible_takes_no_place(tmp_path):
     assert keeper.ended(trial(tmp_path, 0, 0.5, 0.5)) == {}
     assert keeper.ended(trial(tmp_path, 1, 0.6, 0.1)) == {}
     assert keeper.ended(trial(tmp_path, 2, 0.4, 0.4)) == {0: {""}}
+
+
+def test_points_that_measure_no_objective_go_with_their_trial(tmp_path):
+    keeper = Keeper(toys.study(tmp_path))
+    points = (Point({"reward": 1.0}, {}, "points/a.pt", "a"),)
+    first = replace(trial(tmp_path, 0, 0.5, 0.5), points=points)
+    second = replace(trial(tmp_path, 1, 0.1, 0.9), points=points)
+    assert keeper.ended(first, second) == {}
+    assert keeper.ended(trial(tmp_path, 2, 0.4, 0.4)) == {0: {"", "a"}}
 
 
 @pytest.mark.slow
