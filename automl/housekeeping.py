@@ -17,7 +17,7 @@ MODEL = "model.ckpt"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A point whose artefact, if it has one, stays for now; without values as long as its trial's."""
+    """A point whose artefact stays for now; without values, as long as its trial's own."""
 
     trial: int
     name: str

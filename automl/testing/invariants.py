@@ -124,19 +124,20 @@ def lost(ours: Rows, announced: Mapping[int, Mapping[str, float]]) -> Iterator[s
 
 def fronts(study: Study, trials: Sequence[Trial], rows: Sequence[Any]) -> Iterator[str]:
     """The front of the report is that of the record, by comparing each point with every other."""
-    every = [point for trial in trials for point in points(study, trial)]
+    found = [point for trial in trials for point in points(study, trial)]
+    every = [(one, one.values) for one in found if one.values is not None]
     signs = [1 if goal == "minimize" else -1 for goal in study.goals]
-    costs = [tuple(s * v for s, v in zip(signs, one.values, strict=True)) for one in every]
+    costs = [tuple(s * v for s, v in zip(signs, values, strict=True)) for _, values in every]
     front = {
         (one.trial, one.name)
-        for one, mine in zip(every, costs, strict=True)
+        for (one, _), mine in zip(every, costs, strict=True)
         if not any(dominates(other, mine) for other in costs)
     }
     shown = {(row.trial, row.name) for row in rows if row.front}
     if front != shown:
         yield f"the front is {sorted(front)}, the report shows {sorted(shown)}"
     keep = study.checkpoints.keep
-    for one in every:
+    for one, _ in every:
         if keep == "pareto" and not one.name and (one.trial, "") in front and not one.artifact:
             weights = [o for o in every if o.artifact is not None]
             if weights:
