@@ -139,7 +139,7 @@ def fronts(study: Study, trials: Sequence[Trial], rows: Sequence[Any]) -> Iterat
     keep = study.checkpoints.keep
     for one, _ in every:
         if keep == "pareto" and not one.name and (one.trial, "") in front and not one.artifact:
-            weights = [o for o in every if o.artifact is not None]
+            weights = [o for o in found if o.artifact is not None]
             if weights:
                 yield f"the artefact of trial {one.trial}{one.name} on the front is gone"
 
