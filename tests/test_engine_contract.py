@@ -15,49 +15,6 @@ from automl.launch import job, opened
 from automl.planning import plan
 from automl.studyfile import of
 
-PLUGIN = """
-import os
-import time
-
-import torch
-import toys
-
-import automl
-
-
-def square(job, item):
-    return item * item
-
-
-class Mine(toys.Formula):
-    @automl.hookimpl
-    def train(self, job):
-        print(f"process {os.getpid()} trains")
-        what = job.model.choice
-        if what == "raise":
-            raise RuntimeError("as told")
-        if what == "oom":
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        if what == "die":
-            os.kill(os.getpid(), 9)
-        for step in range(1, 1000 if what == "long" else 4):
-            job.report(step, near=1 / step)
-            time.sleep(0.02)
-            if job.stopped:
-                break
-        return True
-"""
-PREPARES = """
-    @automl.hookimpl
-    def prepare(self, job):
-        from contract import square
-
-        (job.shared / "sum.txt").write_text(str(sum(job.map(square, [1, 2, 3, 4], "squares"))))
-
-    @automl.hookimpl
-    def measure(self, job):
-        return {"near": float((job.shared / "sum.txt").read_text()), "far": 0.0}
-"""
 # Ray leaves these open until its process ends
 LEFT = ["unclosed", "subprocess .* is still running"]
 IN_PROCESSES = ["local", pytest.param("ray", marks=pytest.mark.slow)]
@@ -87,11 +44,10 @@ def name(request):
     return request.param
 
 
-def study_in(folder, name, text=PLUGIN, **changes):
-    (folder / "contract.py").write_text(text, encoding="utf-8")
+def study_in(folder, name, plugin="spread.Obedient", **changes):
+    toys.beside(folder, plugin)
     space = {"model.x": {"float": [0, 1]}, "model.choice": {"fixed": "short"}}
-    plugins = {"contract": {"path": "contract.py"}}
-    given = {"engine": name, "resources": {"parallel": 1}, "plugins": plugins, "space": space}
+    given = {"engine": name, "resources": {"parallel": 1}, "space": space}
     return of(toys.study(folder, **given | changes), folder)
 
 
@@ -194,8 +150,7 @@ def test_an_engine_that_is_closed_leaves_nothing_running(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", EVERY, indirect=True)
-def test_what_is_mapped_is_there_for_every_trial(tmp_path, name, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    file = study_in(tmp_path, name, PLUGIN + PREPARES, resources={"parallel": 2})
+def test_what_is_mapped_is_there_for_every_trial(tmp_path, name):
+    file = study_in(tmp_path, name, "spread.Mapped", resources={"parallel": 2})
     trials = automl.run(file.study, here=tmp_path).trials
     assert [one.metrics["near"] for one in trials] == [30.0] * 6

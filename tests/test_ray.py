@@ -32,14 +32,18 @@ STORE = {"object_store_memory": 80_000_000}
 COUNT = 16
 
 
+def new_cluster():
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
+    return Cluster(initialize_head=True, head_node_args=head | STORE)
+
+
 @pytest.fixture
 def cluster():
     """A head without room for trials, and the way to add nodes."""
     pytest.importorskip("ray", reason="ray is missing: pip install 'automl[ray]'")
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=head | STORE)
+    made = new_cluster()
     yield made
     made.shutdown()
 
@@ -55,11 +59,11 @@ def nodes(cluster):
     return add(cluster, 3)
 
 
-def on_ray(cluster, folder, name, **changes):
-    """Return a study of trials that take half a second, on the cluster."""
+def on_ray(cluster, folder, name, plugin="Slow", **changes):
+    """Return a study on the cluster, by default of trials that take half a second."""
     engine = {"name": "ray", "address": cluster.address}
     given = {"engine": engine, "name": name, "budget": {"trials": COUNT}} | changes
-    return toys.study(toys.beside(folder, "Slow"), **given)
+    return toys.study(toys.beside(folder, plugin), **given)
 
 
 def start(study, folder):
@@ -216,32 +220,66 @@ def may_mount():
     )
 
 
-@pytest.mark.skipif(not may_mount(), reason="mount namespaces are not allowed here")
-def test_files_travel_where_no_disk_is_shared(cluster, tmp_path):
-    study = on_ray(
-        cluster,
-        tmp_path,
-        "apart",
-        model={"class_path": "toys.Line"},
-        data={"class_path": "toys.Pairs"},
-        trainer={"max_epochs": 2},
-        plugins={},
-        objectives={"val_loss": {"goal": "minimize"}},
-        space={"model.lr": {"float": [0.01, 0.3]}},
-        budget={"trials": 4},
-    )
+@pytest.fixture
+def far(cluster, tmp_path):
+    """A node that does not see the folder of the runs, and is the only one with room."""
+    if not may_mount():
+        pytest.skip("mount namespaces are not allowed here")
     node = apart(cluster, tmp_path / "runs")
-    try:
-        driver = start(study, tmp_path)
-        assert driver.wait(timeout=240) == 0, (tmp_path / "apart.txt").read_text()
-    finally:
-        os.killpg(node.pid, signal.SIGTERM)
-        node.wait()
-    trials = trials_of(tmp_path, "apart")
-    assert {one.state for one in trials} == {"done"}
+    yield node
+    os.killpg(node.pid, signal.SIGTERM)
+    node.wait()
+
+
+def test_files_of_trials_travel_where_no_disk_is_shared(cluster, far, tmp_path):
+    changes = {
+        "model": {"class_path": "toys.Line"},
+        "data": {"class_path": "toys.Pairs"},
+        "trainer": {"max_epochs": 2},
+        "plugins": {},
+        "objectives": {"val_loss": {"goal": "minimize"}},
+        "space": {"model.lr": {"float": [0.01, 0.3]}},
+    }
+    study = on_ray(cluster, tmp_path, "trained", **changes)
+    trials = ended_well(start(study, tmp_path), tmp_path, "trained")
     assert all((one.folder / "log.txt").is_file() for one in trials)
     assert any(one.artifact and (one.folder / one.artifact).is_file() for one in trials)
-    assert broken(tmp_path / "runs" / "apart") == []
+
+
+def test_what_is_prepared_travels_where_no_disk_is_shared(cluster, far, tmp_path):
+    study = on_ray(cluster, tmp_path, "mapped", "spread.Mapped")
+    trials = ended_well(start(study, tmp_path), tmp_path, "mapped")
+    assert {one.metrics["near"] for one in trials} == {30.0}
+
+
+def test_mapped_work_is_spread_over_nodes(cluster, nodes, tmp_path):
+    study = on_ray(cluster, tmp_path, "spread", "spread.Mapped", resources={"cpus": 4})
+    trials = ended_well(start(study, tmp_path), tmp_path, "spread")
+    assert {one.metrics["near"] for one in trials} == {30.0}
+    logs = (tmp_path / "runs" / "spread" / "shared" / "squares").glob("*/log.txt")
+    assert len({log.read_text() for log in logs}) > 1
+
+
+def test_when_ray_itself_is_restarted_the_same_command_goes_on(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")
+    add(cluster, num_cpus=2)
+    driver = start(on_ray(cluster, tmp_path, "again"), tmp_path)
+    wait_for(tmp_path, "again", done(3))
+    cluster.shutdown()
+    assert driver.wait(timeout=120) != 0
+    other = new_cluster()
+    add(other, num_cpus=2)
+    ended_well(start(on_ray(other, tmp_path, "again"), tmp_path), tmp_path, "again")
+    other.shutdown()
+
+
+def test_an_interrupted_driver_leaves_what_it_ran_for_the_next(cluster, nodes, tmp_path):
+    study = on_ray(cluster, tmp_path, "again", resources={"parallel": 4})
+    driver = start(study, tmp_path)
+    wait_for(tmp_path, "again", done(2))
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=60) == 130
+    ended_well(start(study, tmp_path), tmp_path, "again")
 
 
 def test_the_live_view_says_what_runs_on_each_node(cluster, nodes, joined, tmp_path):

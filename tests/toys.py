@@ -77,6 +77,14 @@ class Blank(pl.LightningModule):
         self.x, self.n, self.choice = x, n, choice
 
 
+class Kind(Blank):
+    """A model with an option that does nothing."""
+
+    def __init__(self, x: float = 0.5, kind: str = "a"):
+        super().__init__(x)
+        self.kind = kind
+
+
 class Formula:
     """Trains nothing: `near` is the distance of x from 0.3, `far` that of x from 0.7."""
 
@@ -172,8 +180,10 @@ def study(folder, **changes):
 
 
 def beside(folder, plugin="Formula", name="formula.py"):
-    """Write a plugin file that gives a toy to studies in `folder`."""
-    text = f"import toys\n\n\nclass Mine(toys.{plugin}):\n    pass\n"
+    """Write a plugin file that gives a toy, or a plugin `module.Class`, to studies in `folder`."""
+    module, _, kind = plugin.rpartition(".")
+    module = module or "toys"
+    text = f"import {module}\n\n\nclass Mine({module}.{kind}):\n    pass\n"
     (folder / name).write_text(text, encoding="utf-8")
     return folder
 
