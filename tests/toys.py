@@ -77,14 +77,6 @@ class Blank(pl.LightningModule):
         self.x, self.n, self.choice = x, n, choice
 
 
-class Kind(Blank):
-    """A model with an option that does nothing."""
-
-    def __init__(self, x: float = 0.5, kind: str = "a"):
-        super().__init__(x)
-        self.kind = kind
-
-
 class Formula:
     """Trains nothing: `near` is the distance of x from 0.3, `far` that of x from 0.7."""
 
