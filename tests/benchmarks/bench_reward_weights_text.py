@@ -4,7 +4,8 @@ A GPT of 119 thousand parameters learns GSM8K's equations from demonstrations, o
 run trains it on three rewards, and its archive is measured again on held-out prompts.
 
 Run: python tests/benchmarks/bench_reward_weights_text.py ../shared/data/text START.pt
-Seeds and methods after that restrict it: `... START.pt 0 1 hv_gradient fixed`.
+Seeds and methods after that restrict it: `... START.pt 0 1 hv_gradient fixed`; `chebyshev*4` is
+one run from even weights, of four times the length.
 """
 
 import logging
@@ -76,7 +77,7 @@ def values_of(policy, data):
     return tuple(found[n] for n in names), tuple(found[f"{n}_se"] for n in names)
 
 
-def run(folder, path, method, preference, seed):
+def run(folder, path, method, preference, seed, times=1):
     """Train once; return the archive by validation, by held-out prompts, and the last policy."""
     weights = tuple((np.array(preference) / sum(preference)).tolist())
     rewards = tuple(
@@ -87,7 +88,7 @@ def run(folder, path, method, preference, seed):
     with TemporaryDirectory() as place:
         keeper = Keeper(policy.scalarizer, Path(place))
         trainer = pl.Trainer(
-            max_steps=UPDATES,
+            max_steps=UPDATES * times,
             val_check_interval=EVERY,
             check_val_every_n_epoch=None,
             callbacks=[keeper],
@@ -96,7 +97,7 @@ def run(folder, path, method, preference, seed):
         trainer.fit(policy, datamodule=data)
         selected: Archive = policy.scalarizer.archive
         data.held_out = True
-        last = Entry(*values_of(policy, data), UPDATES, tuple(policy.scalarizer.now.values))
+        last = Entry(*values_of(policy, data), UPDATES * times, tuple(policy.scalarizer.now.values))
         scored = []
         for entry in selected.entries:
             policy.load_state_dict(torch.load(Path(place) / entry.checkpoint, weights_only=True))
@@ -104,12 +105,13 @@ def run(folder, path, method, preference, seed):
     return selected, selected.of(scored), last
 
 
-def row(folder, path, method, preference, seed):
+def row(folder, path, named, preference, seed):
     """Train once, print what came of it and return the archive by held-out prompts."""
     began = time.process_time()
-    selected, scored, last = run(folder, path, method, preference, seed)
+    method, _, times = named.partition("*")
+    selected, scored, last = run(folder, path, method, preference, seed, int(times or 1))
     cells = [
-        method,
+        named,
         ":".join(map(str, preference)),
         str(seed),
         f"{selected.hypervolume():.4f}",
@@ -140,8 +142,9 @@ def main(folder, path, seeds, methods):
     print("|---|---|---|---|---|---|---|---|")
     rows = []
     for method in methods:
-        kept = [[row(folder, path, method, at, seed) for at in GRID] for seed in seeds]
-        for count in (len(GRID), 1):
+        grid = GRID[:1] if "*" in method else GRID
+        kept = [[row(folder, path, method, at, seed) for at in grid] for seed in seeds]
+        for count in sorted({len(grid), 1}, reverse=True):
             volumes = [merged(archives[:count]).hypervolume() for archives in kept]
             rows.append(summary(method, f"{count} run(s)", volumes))
             print(rows[-1], flush=True)
