@@ -52,7 +52,7 @@ def join(ray: Any, address: str, resources: Resources) -> None:
         raise AutomlError(
             f"engine: no cluster can be joined at address {address!r}: {reason(error)}; run `ray "
             "start --head` on one node and `ray start --address=HOST:6379` on each other one, "
-            "this one included, or set `address: local`"
+            "this one included, with the same RAY_AUTH_MODE everywhere, or set `address: local`"
         ) from error
 
 
@@ -127,8 +127,8 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     )
 
 
-def check(ray: Any, nodes: Iterable[Mapping[str, Any]]) -> None:
-    """Compare the environments of nodes with this one.
+def check(ray: Any, nodes: Iterable[Mapping[str, Any]], here: Mapping[str, str]) -> None:
+    """Compare the environments of nodes with the driver's.
 
     Raises:
         AutomlError: a node has another one, or cannot say which.
@@ -139,7 +139,7 @@ def check(ray: Any, nodes: Iterable[Mapping[str, Any]]) -> None:
     for node in nodes:
         there = strategy.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked[called(node), node["NodeID"]] = ask.options(scheduling_strategy=there).remote()
-    here, wrong = versions(), []
+    wrong: list[str] = []
     for (name, _), answer in asked.items():
         try:
             differ = differences(here, ray.get(answer, timeout=CHECK))

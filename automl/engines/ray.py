@@ -47,7 +47,7 @@ class RayEngine:
     ) -> None:
         self.ray = cluster.library()
         self.resources, self.modules = resources, tuple(modules)
-        self.wanted = cluster.need(resources)
+        self.wanted, self.versions = cluster.need(resources), cluster.versions()
         self.nodes: dict[str, Remote] = {}
         self.left_out: dict[str, float] = {}  # nodes that are not to be used, and until when
         self.refusal = ""  # why the last node that was left out was
@@ -57,7 +57,8 @@ class RayEngine:
             cluster.join(self.ray, address or "auto", resources)
         with ExitStack() as unless_ready:
             unless_ready.callback(self._leave)
-            cluster.check(self.ray, [n for n in self.ray.nodes() if cluster.fits(self.wanted, n)])
+            fitting = [node for node in self.ray.nodes() if cluster.fits(self.wanted, node)]
+            cluster.check(self.ray, fitting, self.versions)
             unless_ready.pop_all()
         limit = resources.parallel if isinstance(resources.parallel, int) else None
         self.bundles = Bundles(self.ray, self.wanted, limit)
@@ -199,7 +200,7 @@ class RayEngine:
 
     def _introduced(self, node: Remote, versions: dict[str, str]) -> None:
         """Use a node, unless its environment is another one: its results would not compare."""
-        differ = cluster.differences(cluster.versions(), versions)
+        differ = cluster.differences(self.versions, versions)
         if not differ:
             node.ready, self.refusal = True, ""
             node.listen()
