@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from automl import Job
+from automl_data_mixing.aioli import Aioli
 from automl_data_mixing.course import Array, Course, Policy, Setting
-from automl_data_mixing.options import Options
+from automl_data_mixing.options import PREFERRING, Options
 from automl_data_mixing.policies import Constant, DoReMi, Odm, Schedule, Static
 from automl_data_mixing.preparation import best_predicted, read_runs
 from automl_data_mixing.workbench import here, home
@@ -19,23 +20,32 @@ def policy(job: Job, options: Options, setting: Setting) -> Policy:
     Raises:
         ValueError: if what it needs was not prepared, with the option that prepares it.
     """
+    if options.policy in PREFERRING:
+        return preferring(job, options, setting)
     match options.policy:
-        case "static":
-            return Static(options.target_share, composition(options, setting))
         case "schedule":
             inside = composition(options, setting)
             return Schedule(options.start, options.end, options.shape, options.knee, inside)
-        case "regmix" | "merge":
-            path = prepared(job, f"{options.policy}.npz", options.policy)
-            return Constant(best_predicted(path, setting, options.preference))
         case "odm":
             return Odm(options.odm_floor)
         case "doremi":
             runs = read_runs(prepared(job, "runs.json", "doremi"), setting)
             even = next(run for run in runs if run.label == "even")
             return DoReMi(np.array(even.course.losses[-1]), options.doremi_rate)
+        case _:
+            return Static(options.target_share, composition(options, setting))
+
+
+def preferring(job: Job, options: Options, setting: Setting) -> Policy:
+    """Return a policy that is told how much the target matters."""
+    match options.policy:
+        case "aioli":
+            return Aioli(options.preference, options.aioli_rate)
         case "agent":
             return agent_of(job, options)
+        case _:
+            path = prepared(job, f"{options.policy}.npz", options.policy)
+            return Constant(best_predicted(path, setting, options.preference))
 
 
 def agent_of(job: Job, options: Options) -> Policy:

@@ -4,9 +4,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PolicyName = Literal["static", "schedule", "regmix", "merge", "odm", "doremi", "agent"]
+PolicyName = Literal["static", "schedule", "regmix", "merge", "odm", "doremi", "aioli", "agent"]
 BUILTIN = ("arithmetic", "code", "docstrings", "topics")
-PREFERRING = ("regmix", "merge", "agent")  # policies that are told how much the target matters
+PREFERRING = (
+    "regmix",
+    "merge",
+    "aioli",
+    "agent",
+)  # policies that are told how much the target matters
 
 
 class Part(BaseModel):
@@ -133,10 +138,14 @@ class Options(Part):
         {}, description="static and schedule: logit of each domain inside its field, 0 by default"
     )
     preference: float = Field(
-        0.5, ge=0, le=1, description="regmix, merge, agent: how much the target field matters"
+        0.5,
+        ge=0,
+        le=1,
+        description="regmix, merge, aioli, agent: how much the target field matters",
     )
     odm_floor: float = Field(0.02, ge=0, lt=1, description="odm: least weight of a domain")
     doremi_rate: float = Field(1.0, gt=0, description="doremi: step of the weights")
+    aioli_rate: float = Field(0.5, gt=0, description="aioli: step of the weights")
     search_composition: bool = Field(False, description="search `composition` too")
 
     context: int = Field(64, ge=2, description="tokens that are predicted in each row")

@@ -19,6 +19,7 @@ import yaml
 
 from automl.zoo import TinyGPT
 from automl_data_mixing import agent
+from automl_data_mixing.aioli import Aioli
 from automl_data_mixing.corpus import Corpus, load
 from automl_data_mixing.course import Policy
 from automl_data_mixing.evaluation import Evaluator
@@ -70,6 +71,8 @@ class Bench:
             yield f"static {share:g}", lambda share=share: Static(share)
         yield "falling 0.9 to 0.1", lambda: Schedule(0.9, 0.1)
         yield "rising 0.1 to 0.9", lambda: Schedule(0.1, 0.9)
+        for w in PREFERENCES:
+            yield f"aioli {w:g}", lambda w=w: Aioli(w, self.options.aioli_rate)
         setting, path = setting_of(self.corpus, self.options), self.home / "regmix.npz"
         for w in PREFERENCES if path.is_file() else ():
             yield f"regmix {w:g}", lambda w=w: Constant(best_predicted(path, setting, w))
@@ -138,7 +141,7 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
         gain = f"{gains.mean():+.2f} ± {error(gains):.2f}"
         write(f"{name:<20}{parts[0]:>20}{parts[1]:>20}{gain:>20}\n")
     reference = (1.05 * float(np.mean(found["static 1"], axis=0)[0]), 0.0)
-    for kind in ("static", "regmix", "imitation", "conservative"):
+    for kind in ("static", "aioli", "regmix", "imitation", "conservative"):
         if not (names := [n for n in found if n.startswith(kind)]):
             continue
         volumes = [

@@ -11,6 +11,7 @@ import pytest
 import automl
 from automl.study import Study
 from automl_data_mixing import DataMixing, choice, preparation
+from automl_data_mixing.aioli import Aioli
 from automl_data_mixing.course import Course, Setting
 from automl_data_mixing.environment import Toy, rollout
 from automl_data_mixing.options import Options
@@ -99,7 +100,8 @@ def test_logits_move_weights_inside_a_field_alone():
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("static", Static), ("schedule", Schedule), ("odm", Odm)]
+    ("name", "kind"),
+    [("static", Static), ("schedule", Schedule), ("odm", Odm), ("aioli", Aioli)],
 )
 def test_rules_need_no_preparation(tmp_path, name, kind):
     assert isinstance(choice.policy(job(tmp_path), Options(policy=name), SETTING), kind)
@@ -212,7 +214,7 @@ def test_the_smoke_study_runs_every_policy_and_prepares_once(tmp_path):
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     home = tmp_path / "data-mixing-smoke"
     records = sorted(home.glob("trials/*/mixing.json"))
-    assert len(records) == 8
+    assert len(records) == 9
     assert "Distance from the static front" in said
     shared = home / "shared" / "data_mixing"
     base = json.loads((shared / "base.json").read_text())["losses"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl_data_mixing.aioli import Aioli, law
 from automl_data_mixing.course import Course, Setting, within
 from automl_data_mixing.environment import Toy, rollout, value
 from automl_data_mixing.policies import DoReMi, Fixed, Odm, Schedule, Static
@@ -36,7 +37,8 @@ def test_a_mixture_has_its_share_and_its_composition():
 
 
 @pytest.mark.parametrize(
-    "policy", [Static(0.3), Schedule(0.9, 0.1), Odm(), DoReMi(np.array([1.0, 1.0, 2.0]))]
+    "policy",
+    [Static(0.3), Schedule(0.9, 0.1), Odm(), DoReMi(np.array([1.0, 1.0, 2.0])), Aioli(0.5)],
 )
 def test_every_policy_gives_mixtures(policy):
     weights = np.array(play(policy).weights)
@@ -66,6 +68,20 @@ def test_odm_prefers_high_losses_and_keeps_its_floor():
 def test_doremi_gives_the_excess_more_weight_and_ignores_what_is_below_the_reference():
     weights = np.array(play(DoReMi(np.array([1.0, 9.0, 9.0]))).weights[-1])
     assert weights[0] > weights[1] == pytest.approx(weights[2])
+
+
+def test_aioli_finds_the_linear_law_of_a_run_and_forgets_an_older_one():
+    draw = np.random.default_rng(0)
+    mixtures, old, new = draw.dirichlet(np.ones(3), size=40), *draw.normal(size=(2, 3, 3))
+    drops = np.concatenate([mixtures[:20] @ old.T, mixtures[20:] @ new.T])
+    assert law(mixtures, drops, memory=0.5) == pytest.approx(new, abs=0.02)
+
+
+def test_aioli_sweeps_over_the_domains_and_then_follows_the_preference():
+    courses = [play(Aioli(w)) for w in (0.1, 0.9)]
+    swept = [[2 / 3, 1 / 6, 1 / 6], [1 / 6, 2 / 3, 1 / 6], [1 / 6, 1 / 6, 2 / 3]]
+    assert np.array(courses[0].weights[:3]) == pytest.approx(np.array(swept))
+    assert shares(courses[0])[-1] < 1 / 3 < shares(courses[1])[-1]
 
 
 def test_a_policy_depends_on_the_course_alone():
