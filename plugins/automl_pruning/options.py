@@ -1,8 +1,9 @@
 """The options of the plugin, and what it proposes to search; light, for the driver reads them."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from automl.space import Choice, Float, Int, Parameter
 
@@ -84,6 +85,17 @@ class Options(BaseModel):
     checkpoint: str | None = Field(
         None, description="a trained model's checkpoint; nothing is trained before pruning then"
     )
+
+    @field_validator("exclude")
+    @classmethod
+    def check_patterns(cls, exclude: list[str]) -> list[str]:
+        """Refuse what is no regular expression."""
+        for pattern in exclude:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return exclude
 
     @model_validator(mode="after")
     def check_coefficients(self) -> "Options":

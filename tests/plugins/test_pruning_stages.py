@@ -297,6 +297,11 @@ def test_every_further_point_is_a_point_of_the_space():
     assert space.problems(space.default() | point) == []
 
 
+def test_a_pattern_that_is_none_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match=r"'\[' is no regular expression"):
+        Options(exclude=["fc", "["])
+
+
 def test_a_coefficient_of_no_block_is_refused():
     assert Options(blocks=2, coefficients={"b2": 1.0}).coefficients == {"b2": 1.0}
     with pytest.raises(ValueError, match="no block 'b3'"):
