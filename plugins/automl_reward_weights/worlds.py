@@ -162,7 +162,15 @@ def made(name: str) -> Any:
             f"environment {name!r}: is no table ({', '.join(TABLES)}), and mo-gymnasium is not "
             "installed; pip install 'automl[reward]'"
         ) from error
-    return mo_gymnasium.make(name)  # type: ignore[attr-defined,unused-ignore]
+    from gymnasium.error import UnregisteredEnv
+
+    try:
+        return mo_gymnasium.make(name)  # type: ignore[attr-defined,unused-ignore]
+    except UnregisteredEnv as error:
+        raise ValueError(
+            f"environment {name!r}: is no table ({', '.join(TABLES)}), and "
+            f"mo-gymnasium says: {error}"
+        ) from error
 
 
 def world(name: str, copies: int, horizon: int, bounds: Bounds = None) -> World:

@@ -7,6 +7,7 @@ from plugins.reward_weights_runs import Line, study, trial
 import automl
 from automl.space import Space
 from automl.study import Budget, Study
+from automl_reward_weights import EnvironmentPolicy
 from automl_reward_weights.keeper import Keeper
 from automl_reward_weights.options import Options, space
 from automl_reward_weights.rewards import Reward
@@ -164,6 +165,13 @@ def test_evaluations_come_as_often_as_the_option_says(tmp_path):
     options = {"evaluate_every": 3}
     trial(study(options, trainer={"max_epochs": 3}), tmp_path)
     assert [row["step"] for row in archive_of(tmp_path)["curve"]] == [3, 6, 9, 12, 15]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of gymnasium
+def test_an_environment_that_there_is_not_is_refused_with_the_tables_that_there_are():
+    pytest.importorskip("mo_gymnasium", reason="the extra automl[reward] is not installed")
+    with pytest.raises(ValueError, match=r"no table \(fruit-tree, .*Environment `atlantis`"):
+        EnvironmentPolicy(environment="atlantis")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of gymnasium
