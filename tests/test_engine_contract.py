@@ -15,11 +15,8 @@ from automl.launch import job, opened
 from automl.planning import plan
 from automl.studyfile import of
 
-# Ray leaves these open until its process ends
-LEFT = ["unclosed", "subprocess .* is still running"]
 IN_PROCESSES = ["local", pytest.param("ray", marks=pytest.mark.slow)]
 EVERY = ["inline", *IN_PROCESSES]
-pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}:ResourceWarning") for text in LEFT]
 
 
 @pytest.fixture(scope="module")

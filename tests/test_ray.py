@@ -22,12 +22,7 @@ from automl.study import Resources
 from automl.studyfile import dump, of
 from automl.testing.invariants import broken
 
-# Ray leaves these open until its process ends
-LEFT = ["unclosed", "subprocess .* is still running"]
-pytestmark = [
-    pytest.mark.slow,
-    *(pytest.mark.filterwarnings(f"ignore:{text}:ResourceWarning") for text in LEFT),
-]
+pytestmark = pytest.mark.slow
 STORE = {"object_store_memory": 80_000_000}
 COUNT = 16
 

@@ -144,7 +144,7 @@ class RayEngine:
                 self._refuse()
 
     def _refuse(self) -> None:
-        if self.refusal:
+        if self.refusal and not any(node.ready for node in self.nodes.values()):
             raise AutomlError(f"engine: {self.refusal}")
         nodes = self.ray.nodes()
         if not any(cluster.fits(self.wanted, node) for node in nodes):
