@@ -1,0 +1,161 @@
+"""Hypervolume against epochs of real trainings: no stopping, our rungs, Syne Tune's MO-ASHA.
+
+Every trial is a Lightning fit of a perceptron on digits, run by `automl.run`; Syne Tune's rule is
+asked by the same loop, about the same jobs. Objectives: validation accuracy and MACs, which are
+known from the start. Only trials that ran to their end count, as a share of the hypervolume of all
+such trials of all methods and seeds. Run it after
+
+    pip install --no-deps --target /tmp/syne-tune syne-tune==0.16.0
+
+with
+
+    python tests/benchmarks/bench_stopping_training.py --folder /tmp/runs --syne-tune /tmp/syne-tune
+
+It may be cut and run again: finished studies stay in the folder.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import bench_early_stopping
+import numpy as np
+import optuna
+
+import automl
+from automl.pareto import hypervolume, trace
+from automl.rungs import Decision
+
+OBJECTIVES = {
+    "val_accuracy": {"goal": "maximize", "ref": 0.3},
+    "macs": {"goal": "minimize", "ref": 4000},
+}
+REFERENCE, GOALS = (0.3, 4000), ("maximize", "minimize")
+SPACE = {
+    "model.width": {"int": [2, 48], "log": True, "default": 8},
+    "model.depth": {"int": [1, 2]},
+    "model.lr": {"float": [0.003, 1.6], "log": True, "default": 0.1},
+    "model.momentum": {"float": [0, 0.97]},
+    "model.weight_decay": {"float": [1e-5, 0.1], "log": True},
+}
+MODEL = {"optimizer": "sgd", "schedule": "cosine"}
+DATA = {"batch_size": 64, "val": 0.4, "test": 0.0}
+EPOCHS = 27
+BUDGETS = np.array([135, 270, 360, 540, 1080])
+
+
+class SyneTune:
+    """Syne Tune's rule of stopping, as a study file names it.
+
+    Args:
+        seed: of its order of equals.
+        repaired: whether its priorities are turned into places; see `bench_early_stopping`.
+    """
+
+    def __init__(self, seed, *, repaired):
+        kind = bench_early_stopping.Repaired if repaired else bench_early_stopping.SyneTune
+        self.rule, self.macs = kind(seed), {}
+
+    def report(self, trial, step, metrics):
+        """Say whether a trial goes on."""
+        self.macs[trial] = metrics.get("macs", self.macs.get(trial))
+        if "val_accuracy" not in metrics:
+            return Decision(trial, step)
+        found = self.rule.report(trial, int(step), metrics["val_accuracy"], self.macs[trial])
+        return Decision(trial, step, goes_on=found)
+
+
+def optunas(name):
+    """Return a sampler with Optuna's own settings, by seed."""
+    return lambda seed: {"class_path": f"optuna.samplers.{name}", "init_args": {"seed": seed}}
+
+
+def synes(*, repaired):
+    """Return Syne Tune's rule, by seed."""
+    path = "bench_stopping_training.SyneTune"
+    return lambda seed: {"class_path": path, "init_args": {"seed": seed, "repaired": repaired}}
+
+
+# sampler and rule of stopping, by seed, and trials
+METHODS = {
+    "TPE of Optuna, no stopping": (optunas("TPESampler"), lambda _: "off", 40),
+    "NSGA-II of Optuna, no stopping": (optunas("NSGAIISampler"), lambda _: "off", 40),
+    "TPE, ours": (lambda _: "tpe", lambda _: "asha", 90),
+    "random, ours": (lambda _: "random", lambda _: "asha", 90),
+    "random, MO-ASHA of Syne Tune": (lambda _: "random", synes(repaired=False), 90),
+    "random, MO-ASHA of Syne Tune, repaired": (lambda _: "random", synes(repaired=True), 90),
+}
+
+
+def search(name, seed, folder):
+    """Run a study, or read it back, and return its trials."""
+    sampler, stop, trials = METHODS[name]
+    study = automl.Study(
+        name=f"{'-'.join(name.replace(',', '').split())}-{seed}",
+        model={"class_path": "automl.zoo.MLP", "init_args": MODEL},
+        data={"class_path": "automl.zoo.Digits", "init_args": DATA},
+        trainer={"max_epochs": EPOCHS},
+        objectives=OBJECTIVES,
+        space=SPACE,
+        budget={"trials": trials},
+        search={"sampler": sampler(seed), "seed": seed},
+        fidelity={"unit": "epoch", "min": 1, "max": EPOCHS, "eta": 3, "stop": stop(seed)},
+        engine="inline",
+        folder=str(folder),
+    )
+    return automl.run(study).trials
+
+
+def ends(trials):
+    """Return the epochs that were spent when each trial finished, and what it reached."""
+    spent, when, points = 0, [], []
+    for trial in trials:
+        spent += max((int(report.step) for report in trial.reports), default=0)
+        if trial.state == "done":
+            when.append(spent)
+            points.append((trial.metrics["val_accuracy"], trial.metrics["macs"]))
+    return spent, when, points
+
+
+def shares(runs, whole):
+    """Return the share of the hypervolume at each budget that a run has reached."""
+    spent, when, points = runs
+    reached = [0.0, *trace(points, REFERENCE, GOALS)]
+    count = np.searchsorted(when, BUDGETS, side="right")
+    return np.where(spent >= BUDGETS, np.take(reached, count) / whole, np.nan)
+
+
+def main():
+    """Run what is missing, then print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--syne-tune", type=Path)
+    asked = parser.parse_args()
+    if asked.syne_tune:
+        sys.path.insert(0, str(asked.syne_tune))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.disable(logging.INFO)
+    found = {name: [] for name in METHODS if asked.syne_tune or "Syne" not in name}
+    for seed in range(asked.seeds):
+        for name, runs in found.items():
+            runs.append(ends(search(name, seed, asked.folder)))
+            print(f"seed {seed}: {name}: {runs[-1][0]} epochs", file=sys.stderr, flush=True)
+    every = [point for runs in found.values() for run in runs for point in run[2]]
+    whole = hypervolume(np.array(every), REFERENCE, GOALS)
+    heads = [f"{budget} epochs" for budget in BUDGETS]
+    print(f"| method, {asked.seeds} seeds | {' | '.join(heads)} | trials | finished | epochs |")
+    print("|---|" + "---:|" * (len(BUDGETS) + 3))
+    for name, runs in found.items():
+        table = np.array([shares(run, whole) for run in runs])
+        mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / len(runs) ** 0.5
+        cells = [
+            f"{m:.3f} ± {e:.3f}" if np.isfinite(m) else "" for m, e in zip(mean, error, strict=True)
+        ]
+        done, spent = (np.mean([len(run[1]) for run in runs]), np.mean([run[0] for run in runs]))
+        print(f"| {name} | {' | '.join(cells)} | {METHODS[name][2]} | {done:.0f} | {spent:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
