@@ -15,7 +15,7 @@ from automl.study import Resources
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 STORE = 100_000_000  # bytes of the object store of a cluster of our own: hardly anything is in it
-CHECK = 60.0  # seconds that nodes have to say their versions
+CHECK = 120.0  # seconds that nodes have to say their versions
 SHOWN = 5  # nodes that a message names
 
 
@@ -144,7 +144,7 @@ def check(ray: Any, nodes: Iterable[Mapping[str, Any]], here: Mapping[str, str])
         try:
             differ = differences(here, ray.get(answer, timeout=CHECK))
         except ray.exceptions.RayError as error:
-            differ = f"it cannot load automl: {reason(error)}"
+            differ = f"it cannot say its versions: {reason(error)}"
         wrong += [f"node {name} has another environment: {differ}"] if differ else []
     if wrong:
         said = "\n  ".join(wrong)
