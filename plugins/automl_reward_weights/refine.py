@@ -32,6 +32,7 @@ def points(job: automl.Job, *, rescore: bool) -> Iterator[automl.Point]:
     load(job, own)
     job.log(archive_hypervolume=archive.hypervolume(), **provenance(archive, own))
     tidy(job, archive)
+    put_away(job, own)
 
 
 def restored(job: automl.Job) -> Archive:
@@ -87,3 +88,10 @@ def tidy(job: automl.Job, archive: Archive) -> None:
         for path in (place / POINTS).glob("step-*.pt"):
             if path not in kept:
                 path.unlink()
+
+
+def put_away(job: automl.Job, own: Entry) -> None:
+    """Move the policy that is the trial's model now to where only a next attempt looks for it."""
+    stored = job.folder / STORE / own.checkpoint
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    (job.folder / own.checkpoint).replace(stored)
