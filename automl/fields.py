@@ -60,6 +60,15 @@ def folder_name(value: str) -> str:
     return value
 
 
+def dotted(value: str) -> str:
+    """Check that a text can name a class of a module."""
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value):
+        raise ValueError(
+            f"expected a class with its module, such as 'my_module.MyClass', got {value!r}"
+        )
+    return value
+
+
 def finite(value: Any) -> Any:
     """Refuse nan and infinity, however deep: no parameter has such a value."""
     inner = value.values() if isinstance(value, dict) else value
@@ -74,6 +83,7 @@ def finite(value: Any) -> Any:
 Name = Annotated[
     str, AfterValidator(folder_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})
 ]
+ClassPath = Annotated[str, AfterValidator(dotted)]
 Given: TypeAlias = Annotated[Any, AfterValidator(finite)]  # a value of a parameter
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from automl.fields import Bytes, Given, Name, Record, Seconds, like
+from automl.fields import Bytes, ClassPath, Given, Name, Record, Seconds, like
 from automl.folders import is_remote, working
 from automl.forbid import Forbid
 from automl.spec import ParameterSpec, spec_of
@@ -16,7 +16,7 @@ class Component(Record):
 
     model_config = like({"class_path": "my_module.MyClass"})
 
-    class_path: str = Field(description="importable class, such as `package.module.Class`")
+    class_path: ClassPath = Field(description="importable class, such as `package.module.Class`")
     init_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its __init__")
 
 
