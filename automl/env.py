@@ -16,6 +16,7 @@ LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*):[^\s'\"]*@", re.I
 SOUNDS_SECRET = re.compile(
     r"passw|pwd|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE
 )
+FOLDERS = ("PWD", "OLDPWD")  # which every shell sets
 SHORTEST = 4  # characters of a value that is hidden wherever it stands; less is no secret
 SECRET = re.compile(
     r"([\w-]{0,40}(?:password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|sslkey)"
@@ -64,9 +65,14 @@ def resolved(value: Any) -> Any:
     return value
 
 
+def sounds_secret(name: str) -> bool:
+    """Say whether a variable's name tells that its value is to be hidden."""
+    return name not in FOLDERS and SOUNDS_SECRET.search(name) is not None
+
+
 def mask(text: str) -> str:
     """Hide passwords of URLs, and values of keys and variables whose names sound like secrets."""
     for name, value in os.environ.items():
-        if len(value) >= SHORTEST and value in text and SOUNDS_SECRET.search(name):
+        if len(value) >= SHORTEST and value in text and sounds_secret(name):
             text = text.replace(value, "***")
     return SECRET.sub(r"\1***", LOGIN.sub(r"\1:***@", text))

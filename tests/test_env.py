@@ -45,6 +45,11 @@ def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
     assert mask("login failed with 's3cret', abc, green") == "login failed with '***', abc, green"
 
 
+def test_the_working_directory_is_no_password(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/me/study")
+    assert mask("log in /home/me/study/runs") == "log in /home/me/study/runs"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
