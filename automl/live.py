@@ -14,7 +14,7 @@ from rich.text import Text
 from automl import pareto
 from automl.history import Trial
 from automl.provenance import host
-from automl.report.text import number
+from automl.report.text import clean, number, one_line
 from automl.study import Study
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class Live:
         said = ", ".join(f"{n} {number(values[n])}" for n in self.study.objectives if n in values)
         if trial.failure and trial.state == "failed":
             said = trial.failure.message
-        return f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s: {said}"
+        return f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s: {one_line(said)}"
 
     def picture(self, search: "Search") -> Group:
         """Draw counts, the front so far, and what runs."""
         trials = search.trials.all
         table = Table(box=None, pad_edge=False)
         for column in ("trial", "seconds", "progress", *self.study.objectives):
-            table.add_column(column, justify="right")
+            table.add_column(Text(clean(column)), justify="right")
         for key, spec in list(search.running.items())[:SHOWN]:
             reports = trials[spec.number].reports if spec.kind == "trial" else ()
             last = reports[-1] if reports else None
