@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, NullPool, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from automl.env import mask, resolve
 from automl.errors import LostError, StorageError
@@ -59,9 +65,26 @@ def open_engine(url: str) -> Engine:
     if is_sqlite(url):
         engine = create_engine(url, connect_args={"timeout": WAIT, "check_same_thread": False})
     else:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = other_engine(url, pool_pre_ping=True)
     harden(engine)
     return engine
+
+
+def other_engine(url: str, **settings: Any) -> Engine:
+    """Open a database that is not of SQLite.
+
+    Raises:
+        StorageError: there is no such kind of database, or what speaks with it is not installed.
+    """
+    name = make_url(url).drivername
+    known = "for PostgreSQL write postgresql+psycopg://… (extra `postgres`)"
+    try:
+        return create_engine(url, **settings)
+    except NoSuchModuleError:
+        raise StorageError(f"storage: no kind of database is called {name!r}; {known}") from None
+    except ModuleNotFoundError as error:
+        said = f"storage: {name!r} needs the package {error.name!r}, which is not installed"
+        raise StorageError(f"{said}; {known}") from error
 
 
 def harden(engine: Engine) -> None:
@@ -106,7 +129,7 @@ def alone(url: str) -> Iterator[None]:
     if not is_shared(url):
         yield
         return
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = other_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with faults(url), engine.connect() as connection:
         connection.execute(select(func.pg_advisory_lock(OPENING)))
         yield
@@ -114,7 +137,7 @@ def alone(url: str) -> Iterator[None]:
 
 def rename(url: str, study: str, name: str) -> None:
     """Give a study in a database another name, to us and to Optuna, if it is there."""
-    engine = create_engine(url, poolclass=NullPool)
+    engine = other_engine(url, poolclass=NullPool)
     with faults(url), engine.begin() as connection:
         there = inspect(connection)
         for table, column in (("automl_study", "name"), ("studies", "study_name")):
