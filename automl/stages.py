@@ -21,10 +21,12 @@ from automl.instantiate import arguments, find_class, problems
 from automl.job import Job, JobSpec, Line, StoppedError
 from automl.plugins import Plugins, note
 from automl.settings import settle
+from automl.suggest import did_you_mean, did_you_mean_or_known
 from automl.timing import END, Clock
-from automl.training import Lightning, save_model
+from automl.training import OURS, Lightning, save_model
 
 MODEL = "model.ckpt"
+TRAINER = "pytorch_lightning.Trainer"
 TRACEBACK = 20_000  # characters kept of a traceback
 SAID: dict[str, FailureKind] = {  # by libraries that have no class of error for it
     "can't allocate memory": "oom",
@@ -198,7 +200,8 @@ def missing(job: Job, measured: Mapping[str, float]) -> str:
     if not lost:
         return ""
     there = ", ".join(sorted(measured)) or "nothing"
-    return f"objectives: no metric {lost[0]!r} was logged or measured; there are: {there}"
+    near = did_you_mean(lost[0], measured)
+    return f"objectives: no metric {lost[0]!r} was logged or measured{near}; there are: {there}"
 
 
 def prepare(spec: JobSpec, line: Line) -> Outcome:
@@ -237,7 +240,7 @@ def inspect(spec: JobSpec, line: Line) -> Outcome:
     parts = {"model": (study.model, settings.model)}
     if study.data is not None:
         parts["data"] = (study.data, settings.data)
-    found: list[tuple[tuple[str, ...], str]] = []
+    found = list(trainer_problems(settings.trainer))
     defaults: dict[str, Any] = {}
     for head, (component, init_args) in parts.items():
         there = [((head, *path), text) for path, text in problems(component.class_path, init_args)]
@@ -251,6 +254,18 @@ def inspect(spec: JobSpec, line: Line) -> Outcome:
             if isinstance(argument.default, bool | int | float | str)
         }
     return Outcome("done", result={"problems": found, "defaults": defaults})
+
+
+def trainer_problems(given: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Say which of a study's Trainer arguments there are not, or which the engine sets."""
+    known, _ = arguments(find_class(TRAINER))
+    for name in given:
+        if name in OURS:
+            text = f"{name} is set by the engine; say what a trial needs in resources"
+            yield ("trainer", name), text
+        elif name not in known:
+            near = did_you_mean_or_known(name, known)
+            yield ("trainer", name), f"the Trainer takes no {name!r}{near}"
 
 
 def smoke(spec: JobSpec, line: Line) -> Outcome:
