@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the user can put it right, 3 a bug of automl, 130 interrup
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -14,6 +15,14 @@ STAGES = ("build", "train", "refine")
 LICENCES = ("MIT", "Apache-2.0", "none")
 STUDY = "a study file"
 RAN = "a study that has run: its name, folder or file"
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
 
 Arguments = list[tuple[tuple[str, ...], dict[str, object]]]
 
@@ -47,7 +56,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
         [
             *FILE,
             (("--check",), {"action": "store_true", "help": "only check the file"}),
-            (("--proposals",), {"type": int, "default": 3, "help": "how many points to show"}),
+            (("--proposals",), {"type": positive, "default": 3, "help": "how many points to show"}),
         ],
     ),
     "show": ("show a study's trials and its front", PAST),
@@ -97,7 +106,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     ),
     "retrain": (
         "train a point again with other seeds",
-        [*PAST, POINT, (("--seeds",), {"type": int, "default": 3, "help": "how many seeds"})],
+        [*PAST, POINT, (("--seeds",), {"type": positive, "default": 3, "help": "how many seeds"})],
     ),
     "plugins": (
         "list the plugins that are installed",
@@ -175,7 +184,7 @@ def guarded(work: Callable[[], int | None], argv: Sequence[str]) -> int:
         say(f"automl: {error}" if "\n" not in str(error) else str(error))
         return USER
     except KeyboardInterrupt:
-        say(f"interrupted; everything so far is kept. Go on with: automl {' '.join(argv)}")
+        say(f"interrupted; everything so far is kept. Go on with: automl {shlex.join(argv)}")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -189,7 +198,8 @@ def guarded(work: Callable[[], int | None], argv: Sequence[str]) -> int:
 
 
 def say(text: str) -> None:
-    """Print to standard error, without secrets."""
+    """Print to standard error, without secrets and with control characters written out."""
     from automl.env import mask
+    from automl.report.text import clean
 
-    print(mask(text), file=sys.stderr)  # noqa: T201
+    print(clean(mask(text)), file=sys.stderr)  # noqa: T201

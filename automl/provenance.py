@@ -1,6 +1,7 @@
 """Where results come from: versions, commit, machine and command."""
 
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -47,7 +48,7 @@ def provenance(here: Path) -> dict[str, str]:
         "processor": platform.machine(),
         "study folder": str(here),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
     at = commit(here)
     return found | ({"commit": at} if at else {})

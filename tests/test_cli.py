@@ -70,6 +70,13 @@ def test_overrides_reach_the_study(here, capsys):
         (["show", "nothing"], "no study 'nothing' has run here"),
         (["run", "study.yaml", "--set", "budget.trails=5"], "did you mean"),
         (["run", "study.yaml", "--set", "plugins.formula.path=none.py"], "no such file"),
+        (["run", "study.yaml", "--set", "model.class_path=toys"], "a class with its module"),
+        (["run", "study.yaml", "--set", "trainer.max_epoch=2"], "did you mean 'max_epochs'?"),
+        (["run", "study.yaml", "--set", "trainer.devices=2"], "is set by the engine"),
+        (["run", "study.yaml", "--set", "storage=postgres://h/d"], "postgresql+psycopg://"),
+        (["run", "study.yaml", "--set", "storage=mysql://u:p@h/d"], "needs the package 'MySQLdb'"),
+        (["plan", "study.yaml", "--proposals", "0"], "above 0, got '0'"),
+        (["retrain", "demo", "--point", "0", "--seeds", "-1"], "above 0, got '-1'"),
     ],
 )
 def test_what_the_user_can_mend_is_exit_code_2_and_a_line(here, capsys, argv, words):
@@ -84,6 +91,29 @@ def test_a_problem_found_late_still_points_at_its_line(here, capsys):
     (here / "study.yaml").write_text(text)
     assert code(["run", "study.yaml"]) == 2
     assert "study.yaml:6:9: Blank takes no 'xx'; did you mean 'x'?" in capsys.readouterr().err
+
+
+def test_what_a_failure_says_reaches_the_terminal_without_control_characters(here, capsys):
+    (here / "formula.py").write_text(
+        "import automl\n\n\nclass Formula:\n"
+        "    @automl.hookimpl\n    def build(self, job):\n"
+        "        raise ValueError('\\x1b[31mred')\n"
+    )
+    assert code(["run", "study.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert "trial 0 failed" in error
+    assert "\\x1b[31mred" in error
+    assert "\x1b" not in error
+
+
+def test_a_command_is_told_as_a_shell_takes_it(here, capsys, monkeypatch):
+    monkeypatch.setattr("automl.commands.run.run", interrupt)
+    assert code(["run", "study.yaml", "--set", "space={model.x: {float: [0, 1]}}"]) == 130
+    assert "--set 'space={model.x: {float: [0, 1]}}'" in capsys.readouterr().err
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_bug_is_exit_code_3_with_a_traceback(here, capsys, monkeypatch):
