@@ -142,8 +142,8 @@ def entry_of(
     if not (len(rows) and len(held_rows)):
         raise ValueError(
             f"domain {name}: {len(rows)} rows of {context} tokens to train on and "
-            f"{len(held_rows)} held out, after {len(held) - len(kept)} documents that repeat "
-            "training text; give it more text or a smaller context"
+            f"{len(held_rows)} held out, in {len(kept)} documents ({len(held) - len(kept)} more "
+            "repeat training text); give it more text, a larger holdout or a smaller context"
         )
     entry = Entry(
         name=name,

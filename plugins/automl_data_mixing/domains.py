@@ -1,8 +1,9 @@
 """Read the documents of a domain from files; a problem names the file and the row."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from automl_data_mixing import builtin
@@ -131,18 +132,37 @@ def hub(domain: Domain) -> Iterator[Row]:
     yield from ((f"{domain.origin}:{number}", row) for number, row in enumerate(rows, 1))
 
 
+class Filler(Formatter):
+    """Fills templates; a field that is empty counts as missing."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what stands for a field; raises LookupError with its name if there is nothing."""
+        try:
+            found, first = super().get_field(field_name, args, kwargs)
+        except (LookupError, TypeError, AttributeError):
+            found, first = None, field_name
+        if found is None:
+            raise LookupError(field_name)
+        return found, first
+
+
 def filled(domain: Domain, rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
     """Fill the template of a domain with the columns of each row."""
+    filler = Filler()
     for where, row in rows:
         try:
-            label = "" if domain.by is None else str(row[domain.by])
-            yield label, domain.text.format_map(row)
-        except KeyError as error:
-            columns = ", ".join(sorted(map(str, row)))
+            text = filler.vformat(domain.text, (), row)
+            label = "" if domain.by is None else str(filler.get_field(domain.by, (), row)[0])
+            text.encode()
+        except LookupError as error:
+            columns = ", ".join(name for name, value in sorted(row.items()) if value is not None)
             raise ValueError(
-                f"{where}: no column {error.args[0]!r} for domain {domain.name}; "
-                f"the row has {columns or 'none'}"
+                f"{where}: no column {error.args[0]!r} for domain {domain.name}; the row has "
+                f"{columns or 'none'}; fill it in, or leave the row out"
             ) from error
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}; for domain {domain.name}") from error
+        yield label, text
 
 
 def clustered(name: str, texts: list[str], clusters: int) -> dict[str, list[str]]:

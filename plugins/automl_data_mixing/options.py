@@ -1,5 +1,6 @@
 """What a study file may say about data mixing, and what is searched of it."""
 
+from string import Formatter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -50,19 +51,36 @@ class Domain(Part):
 
     @model_validator(mode="after")
     def check(self) -> "Domain":
-        """Refuse a domain without files, an unknown built-in one, and impossible weights."""
+        """Refuse a domain without files, an unknown built-in one, and what cannot work."""
         if self.kind == "builtin" and self.origin not in BUILTIN:
             raise ValueError(f"no built-in domain {self.origin!r}; there are {', '.join(BUILTIN)}")
         if self.kind not in {"builtin", "datasets"} and not self.path:
             raise ValueError(f"domain {self.name}: a {self.kind} domain needs a path")
         if self.min_weight > self.max_weight:
             raise ValueError(f"domain {self.name}: min_weight is above max_weight")
+        if wrong := fault_of(self.text):
+            raise ValueError(f"domain {self.name}: text {self.text!r} {wrong}")
         return self
 
     @property
     def origin(self) -> str:
         """The path, or the name where there is none."""
         return self.path or self.name
+
+
+def fault_of(template: str) -> str:
+    """Say what is wrong with a template; nothing if it is right."""
+    try:
+        parts = [part for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        return f"is no template: {error}"
+    if not parts:
+        return f"names no column; write '{{{template}}}' for a column of that name"
+    if any(not name or name[0].isdigit() for _, name, _, _ in parts):
+        return "must name its columns"
+    if any(conversion not in {None, "r", "s", "a"} for _, _, _, conversion in parts):
+        return "has a conversion other than !r, !s and !a"
+    return ""
 
 
 DOMAINS = (

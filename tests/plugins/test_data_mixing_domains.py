@@ -34,6 +34,30 @@ def test_a_template_joins_the_columns_of_a_row(tmp_path):
     assert read(spec, tmp_path) == {"d": ["1+1?\n2"]}
 
 
+def test_a_template_reaches_into_a_row(tmp_path):
+    write_rows(tmp_path / "x.jsonl", [{"turns": [{"says": "hello"}, {"says": "you"}]}])
+    chat = domain(kind="jsonl", path="x.jsonl", text="{turns[0][says]} {turns[1][says]}")
+    assert read(chat, tmp_path) == {"d": ["hello you"]}
+    longer = domain(kind="jsonl", path="x.jsonl", text="{turns[2][says]}")
+    with pytest.raises(ValueError, match=re.escape("x.jsonl:1: no column 'turns[2][says]'")):
+        read(longer, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("body", "names no column; write '{body}'"),
+        ("{} {}", "must name its columns"),
+        ("{0}", "must name its columns"),
+        ("{", "is no template"),
+        ("{text!z}", "has a conversion"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_refused(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        domain(text=text)
+
+
 def test_parquet_rows_are_read_by_the_same_template(tmp_path):
     parquet.write_table(Table.from_pydict({"body": ["one", "two"]}), tmp_path / "x.parquet")
     spec = domain(kind="parquet", path="x.parquet", text="<{body}>")
@@ -65,6 +89,8 @@ def test_a_limit_counts_bytes_and_does_not_break_a_character(tmp_path):
         ('{"text": "a"}\n{"text": ', "x.jsonl:2: not JSON"),
         ('{"text": "a"}\n[1]', "x.jsonl:2: expected an object"),
         ('{"text": "a"}\n{"txet": "b"}', "x.jsonl:2: no column 'text' for domain d; .* txet"),
+        ('{"text": "a"}\n{"text": null, "n": 1}', "x.jsonl:2: no column 'text' .* has n;"),
+        ('{"text": "a"}\n{"text": "\\ud800"}', "x.jsonl:2: .* surrogates not allowed"),
     ],
 )
 def test_a_malformed_row_is_named_by_file_and_number(tmp_path, content, message):
