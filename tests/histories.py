@@ -258,7 +258,10 @@ def hostile():
         )
     plan = study(
         name="hostile",
-        model={"class_path": HOSTILE[0], "init_args": {"api_key": "s3cr3t", "url": HOSTILE[7]}},
+        model={
+            "class_path": "hostile.Model",
+            "init_args": {"api_key": "s3cr3t", "url": HOSTILE[7]},
+        },
         objectives=objectives,
         constraints={HOSTILE[0]: {"max": 0.9}},
     )

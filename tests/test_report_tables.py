@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import histories
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from automl.report import tables, terminal, text
+from automl.report.facts import facts
 
 
 def printed(name, width=100):
@@ -41,6 +43,41 @@ def test_the_terminal_counts_trials_and_names_the_knee():
     shown = printed("made")
     assert "40 trials (29 done, 8 stopped, 3 failed)" in shown
     assert f"{found.knee} knee" in shown
+
+
+def test_every_trial_has_a_line():
+    found = histories.facts_of("made")
+    lines = {line.trial: line for line in found.lines}
+    assert len(lines) == found.trials
+    for point in found.points:
+        if not point.name:
+            assert lines[point.trial].values == point.values  # noqa: PD011 - of records
+    for group in found.failures:
+        assert all(lines[n].note.startswith(group.kind) for n in group.trials)
+
+
+def test_the_terminal_lists_the_last_trials_with_what_became_of_them():
+    console = Console(file=io.StringIO(), width=100)
+    console.print(terminal.trials(histories.facts_of("made")))
+    shown = console.file.getvalue()
+    assert "the last 25 of 40" in shown
+    assert "stopped" in shown
+    assert "at epoch" in shown
+
+
+def test_a_pause_between_two_runs_is_no_time_of_the_study():
+    study = histories.made(4)
+    late = [
+        replace(t, attempts=tuple(later(a) for a in t.attempts)) if t.number > 1 else t
+        for t in study.trials
+    ]
+    paused = facts(replace(study, trials=tuple(late)))
+    assert paused.elapsed > 1000
+    assert paused.active <= paused.seconds
+
+
+def later(attempt, by=1000):
+    return replace(attempt, started=attempt.started + by, ended=attempt.ended + by)
 
 
 def test_the_frame_has_a_row_for_each_point():

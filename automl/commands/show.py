@@ -14,4 +14,8 @@ def main(options: Namespace) -> None:
     if options.json:
         emit(tables.as_json(found))
     else:
-        terminal.show(found, console())
+        out = console()
+        if found.lines and not options.quiet:
+            out.print(terminal.trials(found))
+            out.print()
+        terminal.show(found, out)

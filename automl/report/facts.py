@@ -15,6 +15,7 @@ from automl.report import progress, timeline
 from automl.report.importance import METHOD, importance, relations
 from automl.report.noise import noise
 from automl.report.records import Constraint, Facts, Objective, Part, Point
+from automl.report.roll import roll
 from automl.report.text import masked, one_line, unit
 from automl.sections import Section
 from automl.space import Choice, Float, Int
@@ -72,6 +73,8 @@ def facts(
         devices=devices,
         seconds=sum(trial.seconds for trial in history.trials),
         elapsed=max((span.end for span in spans), default=0.0),
+        active=timeline.covered((span.start, span.end) for span in spans),
+        lines=roll(history),
         gpu_hours=progress.spent_gpu_hours(history, history.trials),
         retries=sum(max(0, len(trial.attempts) - 1) for trial in history.trials),
         failures=timeline.failures(history),
@@ -186,7 +189,7 @@ def default_note(history: History, default: Point | None) -> str:
     trial = next((t for t in history.trials if t.origin == "default"), None)
     if trial is None:
         return "The default point was not run, so there is nothing to compare with."
-    return f"The default point, trial {trial.number}, has no result: it is {trial.state}."
+    return f"The default point, trial {trial.number}, has no result: its state is {trial.state!r}."
 
 
 def constraints(history: History, rows: Sequence[Point]) -> tuple[Constraint, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from automl.report.roll import Line
 from automl.sections import Section
 from automl.space import Value
 
@@ -235,6 +236,7 @@ class Facts:
         hypervolume: None when there is no reference to measure it by: one objective.
         default: label of the default point, None when it has none; `default_note` says why.
         better: front points that dominate the default.
+        elapsed: seconds from the first start to the last end; `active` while any trial ran.
         notes: what the reader should know before trusting the rest.
     """
 
@@ -261,6 +263,8 @@ class Facts:
     devices: tuple[Device, ...]
     seconds: float
     elapsed: float
+    active: float
+    lines: tuple[Line, ...]
     gpu_hours: float
     retries: int
     failures: tuple[FailureGroup, ...]

@@ -17,6 +17,7 @@ MOST_ROWS = 25
 MOST_PARAMETERS = 5
 NARROWEST = 10  # characters of a column of values
 BAR = 20
+WORD = 14  # characters of a head's word that is not broken
 
 
 def show(facts: Facts, console: Console) -> None:
@@ -49,7 +50,7 @@ def title(facts: Facts) -> Text:
     """Say in a few lines what there is to choose from, and what it cost."""
     states = ", ".join(f"{count} {state}" for state, count in facts.states.items())
     lines = [f"{facts.trials} trials ({states})" if states else "no trial has started"]
-    lines.append(f"{duration(facts.seconds)} of computing in {duration(facts.elapsed)}")
+    lines.append(f"{duration(facts.seconds)} of computing in {duration(facts.active)}")
     if facts.gpu_hours:
         lines.append(f"{number(facts.gpu_hours)} GPU-hours")
     if facts.hypervolume is not None:
@@ -70,6 +71,7 @@ def table(name: str, *columns: str, numeric: Iterable[int] = ()) -> Table:
         made.add_column(
             Text(one_line(column)),
             justify="right" if index in right else "left",
+            min_width=min(WORD, max(map(len, column.split()), default=0)),
             overflow="fold",
             header_style="dim",
         )
@@ -110,6 +112,23 @@ def front(facts: Facts, width: int) -> Table:
         row(made, name, *point.values, *(point.params.get(n) for n in names))
     if len(facts.front) > MOST_ROWS:
         made.caption = f"and {len(facts.front) - MOST_ROWS} more"
+    return made
+
+
+def trials(facts: Facts) -> Table:
+    """List the trials, the last ones where there are many."""
+    objectives = [titled(o.name, o.unit) for o in facts.objectives]
+    several = any(line.points > 1 for line in facts.lines)
+    heads = ["trial", "state", *objectives, "took", *(["points"] if several else []), ""]
+    right = [0, *range(2, len(heads) - 1)]
+    made = table("The trials", *heads, numeric=right)
+    for line in facts.lines[-MOST_ROWS:]:
+        points = [line.points] if several else []
+        style = "" if line.state == "done" else "dim"
+        cells = (line.trial, line.state, *line.values, duration(line.seconds), *points)
+        row(made, *cells, Text(one_line(line.note), style))
+    if len(facts.lines) > MOST_ROWS:
+        made.caption = f"the last {MOST_ROWS} of {len(facts.lines)}; --json has all"
     return made
 
 
