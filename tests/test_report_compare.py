@@ -48,6 +48,17 @@ def test_coverage_is_the_share_of_a_front_that_another_dominates(found):
     assert found.studies[0].beats == (0, pytest.approx(len(beaten) / len(other)))
 
 
+def test_json_has_the_numbers_of_the_page(found):
+    said = c.numbers(found)
+    assert said["joint_front"] == found.shared
+    assert said["reference"] == {"val_accuracy": 0.1, "parameters": 200_000}
+    for row, study in zip(said["table"], found.studies, strict=True):
+        assert row["hypervolume"] == study.facts.hypervolume
+        assert row["of_joint_front"] == study.shared
+        assert row["dominates"] == list(study.beats)
+        assert row["best"]["parameters"] == study.facts.objectives[1].best
+
+
 def test_references_that_differ_are_replaced_by_one_beyond_all_fronts(pair):
     refs = {"val_accuracy": {"goal": "maximize", "ref": 0.5}, "parameters": {"goal": "minimize"}}
     other = histories.history(

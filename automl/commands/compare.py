@@ -6,7 +6,7 @@ from pathlib import Path
 from automl.archive import open_study
 from automl.errors import AutomlError
 from automl.files import write_text
-from automl.report.compare import compare, payload, render, show
+from automl.report.compare import compare, numbers, payload, render, show
 from automl.terminal import console, emit
 
 
@@ -21,6 +21,6 @@ def main(options: Namespace) -> None:
         write_text(Path(options.output), render(found))
         emit(f"comparison: {options.output}")
     elif options.json:
-        emit(payload(found))
+        emit(payload(found) | numbers(found))
     else:
         show(found, console())

@@ -1,5 +1,6 @@
 """Several studies side by side: their fronts and hypervolumes by one reference."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,26 +166,55 @@ def payload(found: Comparison) -> dict[str, Any]:
     }
 
 
+def numbers(found: Comparison) -> dict[str, Any]:
+    """Return the tables of the page as plain values, for programs."""
+    return {
+        "reference": {o.name: exact(o.ref) for o in found.studies[0].facts.objectives},
+        "joint_front": found.shared,
+        "table": [
+            {
+                "study": clean(study.facts.name),
+                "folder": clean(study.facts.where),
+                "hypervolume": exact(study.facts.hypervolume),
+                "front": len(study.facts.front),
+                "of_joint_front": study.shared,
+                "best": {clean(o.name): exact(o.best) for o in study.facts.objectives},
+                "trials": study.facts.trials,
+                "seconds": study.facts.seconds,
+                "gpu_hours": study.facts.gpu_hours,
+                "dominates": list(study.beats),
+            }
+            for study in found.studies
+        ],
+        "notes": [clean(note) for note in found.notes],
+    }
+
+
+def exact(value: float | None) -> float | str | None:
+    """Return a number in full; what JSON has not becomes text."""
+    return value if value is None or math.isfinite(value) else str(value)
+
+
 def show(found: Comparison, console: Console) -> None:
     """Print the comparison as tables."""
-    objectives = found.studies[0].facts.objectives
     measured = found.studies[0].facts.hypervolume is not None
     heads = ["study", *(["hypervolume"] if measured else []), "front", "of the joint front"]
-    best = [f"best {o.name}" for o in objectives]
-    last = ["trials", "computing"]
-    made = table("Studies", *heads, *best, *last, numeric=range(1, 9 + len(best)))
+    made = table("Studies", *heads, "trials", "computing", numeric=range(1, 6))
+    names = [clean(o.name) for o in found.studies[0].facts.objectives]
+    best = table("Best of each objective", "study", *names, numeric=range(1, 1 + len(names)))
     for study in found.studies:
         f = study.facts
         volume = [f.hypervolume] if measured else []
         shared = f"{study.shared} of {found.shared}"
-        values = [o.best for o in f.objectives]
-        row(made, f.name, *volume, len(f.front), shared, *values, f.trials, duration(f.seconds))
-    console.print(made)
+        row(made, f.name, *volume, len(f.front), shared, f.trials, duration(f.seconds))
+        row(best, f.name, *(o.best for o in f.objectives))
+    for one in (made, best):
+        console.print(one)
+        console.print()
     names = [study.facts.name for study in found.studies]
     covers = table("Dominates of the front of", "", *names, numeric=range(1, 1 + len(names)))
     for study in found.studies:
         row(covers, study.facts.name, *(f"{share:.0%}" for share in study.beats))
-    console.print()
     console.print(covers)
     for note in found.notes:
         console.print(Text(clean(note), "dim"))
