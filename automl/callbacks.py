@@ -1,6 +1,5 @@
-"""The Lightning callbacks of every fit: tell how it goes, stop when asked, save and resume."""
+"""The Lightning callbacks of every fit that tell how it goes and stop it when asked."""
 
-import random
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +7,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
 
-from automl.checkpoints import Checkpoints
 from automl.job import Line
-
-PAUSE = 20.0  # seconds between two checkpoints of a fit
+from automl.position import steady
 
 
 class NotFiniteError(Exception):
@@ -36,16 +32,37 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     return dict(zip(single, values.tolist(), strict=True))
 
 
+def together(trainer: pl.Trainer, said: bool) -> bool:
+    """Return what any rank says, on every rank."""
+    if trainer.world_size == 1:
+        return said
+    return bool(trainer.strategy.reduce_boolean_decision(said, all=False))
+
+
 class Stopper(pl.Callback):
-    """End the fit when the driver asks for it."""
+    """End the fit when the driver asks for it.
+
+    Attributes:
+        cut: whether the fit was ended in the middle of an epoch.
+    """
 
     def __init__(self, line: Line) -> None:
         self.line = line
+        self.cut = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """End the fit after this batch if the driver has asked."""
-        if self.line.stopped():
+        """End the fit if the driver has asked; it waits for an optimizer step or a validation."""
+        if not self.asked(trainer):
+            return
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             trainer.should_stop = True
+        elif steady(trainer):
+            trainer.should_stop = self.cut = True
+            trainer.limit_val_batches = 0  # or Lightning would validate what is not complete
+
+    def asked(self, trainer: pl.Trainer) -> bool:
+        """Say whether the driver has asked; all ranks give one answer."""
+        return together(trainer, self.line.stopped())
 
 
 class Reporter(Stopper):
@@ -72,7 +89,8 @@ class Reporter(Stopper):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report once an epoch."""
         del pl_module
-        self._report(trainer)
+        if not self.cut:
+            self._report(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report after a validation in the middle of an epoch."""
@@ -86,8 +104,12 @@ class Reporter(Stopper):
             self._report(trainer)
 
     def _report(self, trainer: pl.Trainer) -> None:
-        if not trainer.is_global_zero:
-            return
+        if trainer.is_global_zero:
+            self._tell(trainer)
+        if self.asked(trainer):
+            trainer.should_stop = True
+
+    def _tell(self, trainer: pl.Trainer) -> None:
         metrics = scalars(trainer.callback_metrics)
         for name in sorted(self.watched & metrics.keys()):
             if not np.isfinite(metrics[name]):
@@ -96,8 +118,6 @@ class Reporter(Stopper):
                 )
         if metrics:
             self.line.report(self.progress(trainer), metrics)
-        if self.line.stopped():
-            trainer.should_stop = True
 
     def progress(self, trainer: pl.Trainer) -> float:
         """Return how far the fit is, in the unit."""
@@ -116,78 +136,3 @@ class Reporter(Stopper):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from an earlier attempt."""
         self.spent = state_dict["spent"]
-
-
-class Saver(Checkpoint):
-    """Save at the end of an epoch, at most every `pause` seconds, and when the fit breaks off.
-
-    The states of the random number generators are saved and restored too, so that a fit that goes
-    on from a checkpoint draws what the uncut one would. Lightning calls it after other callbacks.
-    """
-
-    def __init__(self, checkpoints: Checkpoints, pause: float = PAUSE) -> None:
-        self.checkpoints = checkpoints
-        self.pause = pause
-        self.saved_at = time.monotonic()
-        self.saved_step = -1
-        self.random: dict[str, Any] | None = None
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the random number generators when the fit goes on from a checkpoint.
-
-        The first epoch's order of the data is drawn before `on_train_start`.
-        """
-        del trainer, pl_module
-        if self.random is not None:
-            restore_random(self.random)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save if it is time to."""
-        del pl_module
-        if time.monotonic() - self.saved_at >= self.pause:
-            self.save(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the end of the fit."""
-        del pl_module
-        self.save(trainer)
-
-    def save(self, trainer: pl.Trainer) -> None:
-        """Write a checkpoint unless this step has one."""
-        if self.saved_step == trainer.global_step:
-            return
-        name = f"step={trainer.global_step}.ckpt"
-        self.checkpoints.save(name, trainer.save_checkpoint, scalars(trainer.callback_metrics))
-        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the random number generators."""
-        return {"random": random_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until the fit starts."""
-        self.random = state_dict["random"]
-
-
-def random_state() -> dict[str, Any]:
-    """Return the states of all generators, in types that `weights_only` loading allows."""
-    version, inner, gauss = random.getstate()
-    _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - users' code draws here
-    return {
-        "python": [version, list(inner), gauss],
-        "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def restore_random(state: Mapping[str, Any]) -> None:
-    """Set all generators to what `random_state` returned."""
-    version, inner, gauss = state["python"]
-    random.setstate((version, tuple(inner), gauss))
-    keys, position, has_gauss, cached = state["numpy"]
-    words = keys.numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", words, position, has_gauss, cached))  # noqa: NPY002 - as above
-    torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,6 +1,7 @@
 """The workshop of a job: build, train and validate models with Lightning."""
 
 import logging
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from pytorch_lightning.__version__ import version
 from pytorch_lightning.callbacks import Checkpoint
 
 from automl import costs
-from automl.callbacks import Reporter, Saver, Stopper, scalars
+from automl.callbacks import Reporter, Stopper, scalars
 from automl.checkpoints import Checkpoints
 from automl.env import resolved
 from automl.errors import AutomlError
@@ -21,6 +22,7 @@ from automl.files import write_json, write_with
 from automl.instantiate import build
 from automl.job import Job
 from automl.plugins import Plugins
+from automl.saving import Saver
 from automl.settings import Settings
 from automl.study import Component, Study
 
@@ -74,7 +76,9 @@ class Lightning:
             return dict(checkpoints.finished)
         trainer = self.trainer(job, model, phase, checkpoints, options)
         resume = None if last is None else str(last)
-        trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
+        with warnings.catch_warnings():  # our own callback goes to the place in the data
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
+            trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
         # a fit that was killed after its last epoch has nothing left to log
         metrics = scalars(trainer.callback_metrics) or checkpoints.metrics
         if not job.stopped:
@@ -89,9 +93,8 @@ class Lightning:
         unit = self.study.fidelity.unit if self.study.fidelity else "epoch"
         watched = frozenset(self.study.objectives) | frozenset(self.study.constraints)
         callbacks = [*job.callbacks, *options.get("callbacks", [])]
-        told = [Reporter(job.line, unit, watched)] if phase == "train" else [Stopper(job.line)]
-        callbacks += [*told, Saver(checkpoints)]
-        given["callbacks"] = callbacks
+        told = Reporter(job.line, unit, watched) if phase == "train" else Stopper(job.line)
+        given["callbacks"] = [*callbacks, told, Saver(checkpoints, told)]
         return tree(model, job.data).Trainer(**self.arguments(job, given))
 
     def arguments(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:

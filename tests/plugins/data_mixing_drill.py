@@ -9,8 +9,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from automl.callbacks import Saver
 from automl.checkpoints import Checkpoints
+from automl.saving import Saver
 from automl.zoo.text import TinyGPT
 from automl_data_mixing.corpus import Corpus, Entry
 from automl_data_mixing.course import Setting
