@@ -22,7 +22,7 @@ from automl.study import Resources
 from automl.studyfile import dump, of
 from automl.testing.invariants import broken
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 STORE = {"object_store_memory": 80_000_000}
 COUNT = 16
 
@@ -78,7 +78,7 @@ def trials_of(folder, name):
         archive.record.close()
 
 
-def wait_for(folder, name, enough, seconds=180):
+def wait_for(folder, name, enough, seconds=300):
     """Wait until what the record has of a study is enough."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -97,7 +97,7 @@ def done(count):
 
 def ended_well(driver, folder, name):
     """Wait for a driver, and check that each trial was done once and the record is whole."""
-    assert driver.wait(timeout=240) == 0, (folder / f"{name}.txt").read_text()
+    assert driver.wait(timeout=300) == 0, (folder / f"{name}.txt").read_text()
     trials = trials_of(folder, name)
     assert [one.number for one in trials] == list(range(COUNT))
     assert {one.state for one in trials} == {"done"}
@@ -197,6 +197,17 @@ def test_what_no_node_has_is_refused_in_words(cluster, nodes, joined, monkeypatc
     engine = RayEngine(Resources(gpus=8), "auto")
     with pytest.raises(AutomlError, match="needs 8 GPU, 1 CPU, and no node of the cluster has"):
         engine.capacity()
+    engine.close()
+
+
+def test_room_that_no_trial_wants_is_given_back(cluster, nodes, joined, monkeypatch):
+    joined()
+    engine = RayEngine(Resources(), "auto")
+    while engine.capacity() < 2:
+        engine.poll(lambda event: None, 1.0)
+    monkeypatch.setattr("automl.engines.placing.IDLE", 0.0)
+    while engine.capacity() > 1 or engine.bundles.wishes:
+        engine.poll(lambda event: None, 1.0)
     engine.close()
 
 
