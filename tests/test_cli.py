@@ -144,6 +144,15 @@ def test_plan_shows_the_space_the_first_points_and_one_step(here, capsys):
     assert not (here / "runs").exists()
 
 
+def test_plan_shows_the_resolved_study_and_the_space_in_words(here, capsys):
+    (here / "study.yaml").write_text(trainable(STUDY).replace("[0, 1]", "[1e-3, 1], log: true"))
+    assert code(["plan", "study.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "on_failure:\n  oom: learn\n" in said
+    assert "float in [0.001, 1.0], log, default 0.1" in said
+    assert "  0: model.lr " in said
+
+
 def test_plan_shows_no_more_points_than_a_grid_has(here, capsys):
     text = trainable(STUDY).replace("{float: [0, 1]}", "{choice: [0.25, 0.75]}")
     (here / "study.yaml").write_text(text)

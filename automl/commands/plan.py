@@ -15,7 +15,8 @@ from automl.planning import Plan, plan
 from automl.report.parts import drawn
 from automl.report.records import Part
 from automl.report.terminal import section
-from automl.space import Parameter
+from automl.report.text import value_text
+from automl.space import Fixed, Float, Int, Parameter, shown
 from automl.studyfile import StudyFile, dump, read
 from automl.terminal import console, emit
 
@@ -40,11 +41,14 @@ def parameters(planned: Plan) -> dict[str, str]:
 
 
 def words(one: Parameter) -> str:
-    """Write a parameter on one line."""
-    fields = {name: getattr(one, name) for name in one.__slots__ if name != "when"}
-    said = [f"{name} {value}" for name, value in fields.items() if value is not None]
+    """Write a parameter on one line, in the words of a study file."""
+    said = [f"{type(one).__name__.lower()} {shown(one).removeprefix('a whole number ')}"]
+    if isinstance(one, Float | Int) and one.log:
+        said.append("log")
+    if not isinstance(one, Fixed) and one.default is not None:
+        said.append(f"default {value_text(one.default)}")
     when = " and ".join(f"{name} is {' or '.join(map(str, v))}" for name, v in one.when.items())
-    return f"{type(one).__name__}: {', '.join(said)}" + (f", when {when}" if when else "")
+    return ", ".join([*said, *([f"when {when}"] if when else [])])
 
 
 def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
@@ -65,6 +69,7 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
             points = [asker.ask(number).params for number in numbers]
             smoke = ask(engine, job(ready, "smoke", home, dict(points[0])))
     return {
+        "parameters": parameters(ready),  # with the defaults of the classes
         "sampler": optimizer.name,
         "proposals": [dict(point) for point in points],
         "smoke_seconds": smoke.result["seconds"],
@@ -77,6 +82,9 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
 
 def show(planned: Plan, facts: dict[str, Any], out: Console) -> None:
     """Print the plan for people."""
+    if "resolved" in facts:
+        out.print("The study with every default\n", style="bold")
+        out.print(facts["resolved"], markup=False, soft_wrap=True)
     table = Table("parameter", "searched", box=None, pad_edge=False)
     for name, text in facts["parameters"].items():
         table.add_row(Text(name), Text(text))
@@ -86,7 +94,8 @@ def show(planned: Plan, facts: dict[str, Any], out: Console) -> None:
         return
     out.print(f"\nsampler {facts['sampler']}; first points:", markup=False)
     for number, point in enumerate(facts["proposals"]):
-        out.print(f"  {number}: {point}", markup=False)
+        said = ", ".join(f"{name} {value_text(value)}" for name, value in point.items())
+        out.print(f"  {number}: {said}", markup=False)
     logged = ", ".join(facts["smoke_metrics"])
     out.print(f"\none batch took {facts['smoke_seconds']:.2f} s and logged: {logged}", markup=False)
     for name, one in facts["previews"]:
