@@ -1,25 +1,52 @@
 """Makes what decides which trials end early, as a study and its plugins say."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from automl.instantiate import build
 from automl.planning import Plan
-from automl.rungs import Rungs, completed
+from automl.plugins import Plugins
+from automl.rungs import Decision, Rule, Rungs, completed
+from automl.study import Study
 
 
-def rungs_of(plan: Plan) -> Rungs | None:
-    """Return the rungs of a study, or None if it stops no trial early."""
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A rule of a study's own that is heard only after the grace that the plugins ask for.
+
+    Attributes:
+        rule: it is told everything from the start.
+        not_before: progress before which no trial is stopped, whatever the rule says.
+    """
+
+    rule: Rule
+    not_before: float
+
+    def report(self, trial: int, step: float, metrics: Mapping[str, float]) -> Decision:
+        """Take what a trial reports, and decide whether it goes on."""
+        decision = self.rule.report(trial, step, metrics)
+        return decision if step >= self.not_before else Decision(trial, step)
+
+
+def rule_of(plan: Plan) -> Rule | None:
+    """Return the rule of stopping of a study, or None if it stops no trial early."""
     study = plan.study
     if study.fidelity is None or study.fidelity.stop == "off":
         return None
+    not_before = grace_of(plan.plugins, study)
     if not isinstance(study.fidelity.stop, str):
         made = study.fidelity.stop
-        return cast(Rungs, build(made.class_path, made.init_args))
-    grace = [float(found) for _, found in plan.plugins.call("grace", study=study)]
+        return Patient(cast(Rule, build(made.class_path, made.init_args)), not_before)
     return Rungs(
         completed(study.fidelity, study.trainer),
         study.objectives,
         study.constraints,
         seed=study.search.seed,
-        not_before=max(grace, default=0.0),
+        not_before=not_before,
     )
+
+
+def grace_of(plugins: Plugins, study: Study) -> float:
+    """Return the progress before which some plugin lets no trial be stopped."""
+    return max((float(found) for _, found in plugins.call("grace", study=study)), default=0.0)

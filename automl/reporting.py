@@ -5,6 +5,7 @@ import traceback
 from automl import stopping, timing
 from automl.archive import open_study
 from automl.errors import AutomlError
+from automl.halting import grace_of
 from automl.history import History
 from automl.planning import plan
 from automl.plugins import Plugins
@@ -30,20 +31,22 @@ def sections(history: History) -> list[tuple[str, Section | str]]:
 
     The core's own sections, on early stopping and on time, come first.
     """
-    own = (stopping.section(history), timing.section(history.finished()))
+    grace, theirs = of_plugins(history)
+    own = (stopping.section(history, grace), timing.section(history.finished()))
     found: list[tuple[str, Section | str]] = [("automl", one) for one in own if one is not None]
-    return found + of_plugins(history)
+    return found + theirs
 
 
-def of_plugins(history: History) -> list[tuple[str, Section | str]]:
-    """Load the study's plugins and ask them."""
+def of_plugins(history: History) -> tuple[float, list[tuple[str, Section | str]]]:
+    """Load the study's plugins and ask them for their grace and their sections."""
     if not history.study.plugins:
-        return []
+        return 0.0, []
     try:
         plugins = plan(read(history.folder / "study.yaml")).plugins
+        grace = grace_of(plugins, history.study)
     except AutomlError as error:
-        return [(name, f"cannot be loaded: {error}") for name in history.study.plugins]
-    return from_plugins(plugins, history)
+        return 0.0, [(name, f"cannot be loaded: {error}") for name in history.study.plugins]
+    return grace, from_plugins(plugins, history)
 
 
 def from_plugins(plugins: Plugins, history: History) -> list[tuple[str, Section | str]]:

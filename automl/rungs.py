@@ -19,7 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -65,6 +65,13 @@ class Decision:
             f"trial {self.trial} {act} at {self.step:g}: place {self.position} of {self.among} "
             f"at rung {self.rung:g}, which keeps {self.kept}{known}"
         )
+
+
+class Rule(Protocol):
+    """A rule of stopping: the rungs below, or one that a study names by its class path."""
+
+    def report(self, trial: int, step: float, metrics: Mapping[str, float]) -> Decision:
+        """Take what a trial reports, and decide whether it goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,25 @@
 """What early stopping did to a study: read from its reports, in the order in which they came."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from automl.history import History, Report, Trial
 from automl.pareto import non_dominated
-from automl.rungs import Rungs, completed
+from automl.rungs import Rule, Rungs, completed
 from automl.sections import Figure, Part, Section, Series, Table, Text
 from automl.study import Fidelity
 
 
-def replay(rungs: Rungs, trials: Iterable[Trial]) -> Rungs:
-    """Tell rungs what trials have reported, in the order in which it came, and return them."""
+def replay(rule: Rule, trials: Iterable[Trial]) -> None:
+    """Tell a rule what trials have reported, in the order in which it came."""
     come = [
         (when, trial.number, index, report)
         for trial in trials
         for index, (when, report) in enumerate(arrivals(trial))
     ]
     for _, number, _, report in sorted(come, key=lambda one: one[:3]):
-        rungs.report(number, report.step, report.metrics)
-    return rungs
+        rule.report(number, report.step, report.metrics)
 
 
 def arrivals(trial: Trial) -> Iterator[tuple[float, Report]]:
@@ -36,13 +36,19 @@ def arrivals(trial: Trial) -> Iterator[tuple[float, Report]]:
         yield start + report.seconds, report
 
 
-def section(history: History) -> Section | None:
-    """Say what stopping saved and what it may have cost; None if the study stops nothing."""
+def section(history: History, not_before: float = 0.0) -> Section | None:
+    """Say what stopping saved and what it may have cost; None if the study stops nothing.
+
+    Args:
+        history: the study.
+        not_before: progress before which its plugins let no trial be stopped.
+    """
     study = history.study
     if study.fidelity is None or study.fidelity.stop != "asha":
         return None
     fidelity = completed(study.fidelity, study.trainer)
-    rungs = Rungs(fidelity, study.objectives, study.constraints, seed=study.search.seed)
+    goals, bounds, seed = study.objectives, study.constraints, study.search.seed
+    rungs = Rungs(fidelity, goals, bounds, seed=seed, not_before=not_before)
     replay(rungs, history.trials)
     if not rungs.highest:
         return None
@@ -62,6 +68,10 @@ def summary(history: History, fidelity: Fidelity, rungs: Rungs) -> str:
     unit = fidelity.unit.removesuffix("s") + "s"
     counted = f"{len(stopped)} of {len(history.trials)} trials were stopped early"
     texts = [f"{counted}: {spent:g} {unit} were trained, where {spent + saved:g} would have been."]
+    if math.isinf(rungs.not_before):
+        texts.append("A plugin lets no trial be stopped: what it does shows at the end alone.")
+    elif rungs.not_before > fidelity.min:
+        texts.append(f"A plugin lets no trial be stopped before {rungs.not_before:g} {unit}.")
     texts.append(checked(history, rungs))
     if late := [name for name in history.study.objectives if not known(name, rungs)]:
         texts.append(f"Not known before the end, and so no reason to stop: {', '.join(late)}.")

@@ -15,7 +15,7 @@ from automl.errors import AutomlError, TakenError
 from automl.events import Outcome, Reported
 from automl.failures import Failures
 from automl.files import sweep
-from automl.halting import rungs_of
+from automl.halting import rule_of
 from automl.history import Attempt, Report, Trial
 from automl.housekeeping import Keeper, remove
 from automl.job import JobSpec
@@ -24,7 +24,6 @@ from automl.planning import Plan
 from automl.provenance import host
 from automl.record import Record
 from automl.rows import trial_folder
-from automl.rungs import Rungs
 from automl.sharing import Sharing
 from automl.stopping import replay
 from automl.storage import outlast
@@ -62,9 +61,9 @@ class Trials:
         self.sharing = Sharing(record) if record.shared else None
         self.taken: set[int] = set()
         self.elsewhere: list[Trial] = []  # that ended with other drivers, until `tidy`
-        self.rungs = rungs_of(plan)
-        if isinstance(self.rungs, Rungs):
-            replay(self.rungs, self.all.values())
+        self.rule = rule_of(plan)
+        if self.rule is not None:
+            replay(self.rule, self.all.values())
 
     def more(self, left: Callable[[], bool]) -> JobSpec | None:
         """Return the next attempt to run: one that was cut, else a new trial if any is left."""
@@ -133,9 +132,9 @@ class Trials:
 
     def goes_on(self, number: int, report: Report) -> bool:
         """Compare a trial with the others at its rung, if the study stops trials early."""
-        if self.rungs is None:
+        if self.rule is None:
             return True
-        goes_on = self.rungs.report(number, report.step, report.metrics).goes_on
+        goes_on = self.rule.report(number, report.step, report.metrics).goes_on
         if not goes_on:
             self.halted.add(number)
         return goes_on
