@@ -44,6 +44,7 @@ def test_the_exported_point_says_where_it_comes_from(ran, tmp_path):
     point = json.loads((tmp_path / "out" / "point.json").read_text())
     assert point["params"] == dict(ran.trials[2].params)
     assert point["provenance"]["automl"]
+    assert "GB of memory" in point["provenance"]["processor"]
 
 
 def test_an_unknown_point_is_refused_with_those_there_are(ran):
