@@ -61,5 +61,5 @@ def section(trials: Iterable[Trial]) -> Section | None:
     total = sum(spent.values())
     if not total:
         return None
-    rows = tuple((name, value, value / total) for name, value in spent.items())
+    rows = tuple((name, value, f"{value / total:.1%}") for name, value in spent.items())
     return Section("Where the time went", (Table("Hooks", ("hook", "seconds", "share"), rows),))

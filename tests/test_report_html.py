@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import histories
@@ -9,6 +10,7 @@ import pytest
 
 from automl import Figure, Graph, Heatmap, Section, Series, Text
 from automl.report import parts
+from automl.report.facts import facts
 from automl.report.html import change, fingerprint, policy, render
 from automl.report.records import Part
 
@@ -98,6 +100,14 @@ def test_the_headline_counts_what_the_facts_count():
     assert "29 done, 8 stopped, 3 failed" in page
 
 
+def test_the_page_says_how_to_go_on_with_the_command_that_began_the_study():
+    made = histories.made(4)
+    began = {"command": "automl run a.yaml --fresh --set 'x=1'"}
+    page = render(facts(replace(made, provenance=began)))
+    assert "automl run a.yaml --set &#39;x=1&#39; --set budget.trials=8<" in page
+    assert "Go on with this study" not in render(facts(made))
+
+
 def test_a_section_that_raised_shows_its_error_and_the_others_are_drawn():
     page = render(histories.facts_of("made"))
     assert "ValueError: no supernet" in page
@@ -136,7 +146,7 @@ def test_figures_are_numbered_over_all_sections():
     ("before", "after", "shown"),
     [
         (0.5, 0.75, "+0.25 (+50%)"),
-        (200.0, 150.0, "-50 (-25%)"),
+        (200.0, 150.0, "\N{MINUS SIGN}50 (\N{MINUS SIGN}25%)"),
         (0.0, 2.0, "+2"),
         (1.0, 1.0, "no change"),
         (None, 1.0, ""),

@@ -42,6 +42,7 @@ def render(facts: Facts, *, live: bool = False) -> str:
         "facts": facts,
         "sections": numbered(sections),
         "gains": [gain(objective) for objective in facts.objectives],
+        "go_on": go_on(facts),
     }
     return page("report.html.j2", data, SCRIPTS, context, live=live)
 
@@ -154,12 +155,21 @@ def gain(objective: Objective) -> dict[str, str]:
     }
 
 
+def go_on(facts: Facts) -> str:
+    """Return the command that goes on with a study, or nothing if no command began it."""
+    command = facts.provenance.get("command", "")
+    if not command.startswith("automl run "):
+        return ""
+    words = [word for word in command.split(" ") if word != "--fresh"]
+    return f"{' '.join(words)} --set budget.trials={2 * max(facts.trials, 1)}"
+
+
 def change(before: float | None, after: float | None) -> str:
     """Write the difference between two values, and in percent where that makes sense."""
     if before is None or after is None or not abs(after - before) < float("inf"):
         return ""
     if after == before:
         return "no change"
-    sign = "+" if after > before else "-"
+    sign = "+" if after > before else "\N{MINUS SIGN}"
     share = f" ({sign}{abs(after - before) / abs(before):.0%})" if before else ""
     return f"{sign}{text.number(abs(after - before))}{share}"
