@@ -2,13 +2,14 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from automl import Choice, Float
+from automl.instantiate import find_class
 from automl_reward_weights.rewards import Reward
 from automl_reward_weights.weighters import WEIGHTERS, Weighter
 
@@ -31,6 +32,14 @@ class RewardOptions(BaseModel):
     )
     metric: str | None = Field(None, description="validation metric that is its value")
     threshold: float | None = Field(None, description="what the lagrangian weighter must reach")
+
+    @field_validator("bounds")
+    @classmethod
+    def check_bounds(cls, given: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Refuse bounds that are no range."""
+        if given is not None and not (math.isfinite(given[1] - given[0]) and given[0] < given[1]):
+            raise ValueError(f"must be finite, the smaller first; got {given[0]}, {given[1]}")
+        return given
 
 
 class Options(BaseModel):
@@ -119,8 +128,9 @@ class Options(BaseModel):
 
 def weighter_of(name: str, arguments: Mapping[str, Any]) -> Weighter:
     """Make a weighter by its name or class path; refuse arguments that it does not take."""
-    module, _, attribute = name.rpartition(".")
-    kind: Any = WEIGHTERS[name] if name in WEIGHTERS else getattr(import_module(module), attribute)
+    kind: Any = WEIGHTERS[name] if name in WEIGHTERS else find_class(name)
+    if not hasattr(kind, "update"):
+        raise ValueError(f"weighter {name!r}: has no method update(now, signal); write one")
     try:
         return cast("Weighter", kind(**arguments))
     except TypeError as error:

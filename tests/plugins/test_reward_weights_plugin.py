@@ -239,11 +239,25 @@ def test_a_metric_that_validation_does_not_log_is_named(tmp_path):
         ({"arguments": {"fixed": {"rate": 1}}}, "its arguments are none"),
         ({"arguments": {"randum": {}}}, "'randum' is none of"),
         ({"preference": {"time": -1.0}}, "'time' must not be negative"),
+        ({"rewards": {"time": {"bounds": (5, 5)}}}, "the smaller first; got 5.0, 5.0"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Options.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nowhere.Mine", r"cannot import 'nowhere\.Mine'"),
+        ("collections.Mine", "module 'collections' has no class 'Mine'"),
+        ("fractions.Fraction", "has no method update"),
+    ],
+)
+def test_a_class_that_is_no_weighter_is_named(path, words):
+    with pytest.raises((ValueError, automl.AutomlError), match=words):
+        Options(weighter=path).made()
 
 
 def test_no_options_make_the_default_weighter():
