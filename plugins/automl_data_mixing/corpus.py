@@ -79,11 +79,18 @@ def build(options: Options, here: Path) -> Corpus:
     parts = {name: divided(unique[name], options.holdout) for name in names}
     seen = {gram for training, _ in parts.values() for text in training for gram in grams(text)}
     encode = encoder(options.tokenizer)
-    made = [
-        entry_of(name, texts[name][0], parts[name], (seen, encode, options.context))
-        for name in names
-    ]
-    entries = tuple(replace(e, dropped=e.dropped + repeated[e.name]) for e, _, _ in made)
+    made = [entry_of(name, texts[name][0], parts[name], (seen, encode, options)) for name in names]
+    entries = tuple(
+        replace(
+            entry,
+            # of few documents each is used, whatever becomes of its tail
+            documents=entry.documents
+            if len(unique[entry.name]) >= FEW
+            else len(unique[entry.name]),
+            dropped=entry.dropped + repeated[entry.name],
+        )
+        for entry, _, _ in made
+    )
     return Corpus(entries, tuple(t for _, t, _ in made), tuple(h for _, _, h in made))
 
 
@@ -132,18 +139,20 @@ def entry_of(
     name: str,
     domain: Domain,
     parts: tuple[list[str], list[str]],
-    tools: tuple[set[int], Encode, int],
+    tools: tuple[set[int], Encode, Options],
 ) -> tuple[Entry, NDArray[Any], NDArray[Any]]:
     """Cut one domain into rows, and describe it."""
-    seen, encode, context = tools
+    seen, encode, options = tools
     training, held = parts
     kept = [text for text in held if not overlaps(text, seen)]
-    rows, held_rows = (packed(docs, encode, context) for docs in (training, kept))
-    if not (len(rows) and len(held_rows)):
+    rows, held_rows = (packed(docs, encode, options.context) for docs in (training, kept))
+    needed = 2 * options.feedback_rows  # as many for the metrics as policies see
+    if not len(rows) or len(held_rows) < needed:
         raise ValueError(
-            f"domain {name}: {len(rows)} rows of {context} tokens to train on and "
-            f"{len(held_rows)} held out, in {len(kept)} documents ({len(held) - len(kept)} more "
-            "repeat training text); give it more text, a larger holdout or a smaller context"
+            f"domain {name}: {len(rows)} rows of {options.context} tokens to train on and "
+            f"{len(held_rows)} of {needed} held out, in {len(kept)} documents "
+            f"({len(held) - len(kept)} more repeat training text); give it more text, or set a "
+            "larger holdout, fewer feedback_rows or a smaller context"
         )
     entry = Entry(
         name=name,

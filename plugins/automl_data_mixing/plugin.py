@@ -57,6 +57,13 @@ class DataMixing:
         workbench.load_base(job)
 
     @automl.hookimpl
+    def preview(self, job: automl.Job) -> Iterable[automl.Section]:
+        """Show the domains as they were read."""
+        from automl_data_mixing.reporting import domains
+
+        return [automl.Section("Data domains", (domains(job.data.corpus),))]
+
+    @automl.hookimpl
     def train(self, job: automl.Job) -> bool:
         """Train while the policy re-weights the domains."""
         from automl_data_mixing import choice, workbench

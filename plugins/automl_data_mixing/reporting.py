@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 import automl
+from automl_data_mixing.corpus import Corpus, load
 from automl_data_mixing.front import Pair, convex, filled, front_gain, noise_of
 
 POLICY, SHARE = "data_mixing.policy", "data_mixing.target_share"
 CERTAIN = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}  # 95 % of Student's t, by runs
+BEGIN = 32  # tokens of a domain's first row that the report shows
 FORGOTTEN = 0.5  # nats a byte that pre-training must gain before forgetting means anything
 
 
@@ -46,7 +48,8 @@ def sections(history: automl.History) -> Iterator[automl.Section]:
         yield automl.Section("Data mixing", (automl.Text(text),))
         return
     facts = facts_of(history, runs, base)
-    yield automl.Section("Data mixing", (*pretraining(runs, base), front(facts), table(facts)))
+    shown = (front(facts), table(facts), domains(load(folder / "corpus")))
+    yield automl.Section("Data mixing", (*pretraining(runs, base), *shown))
     if facts.trials:
         best = facts.trials[int(np.argmax(facts.gains))][0]
         if record := read(best.folder / "mixing.json"):
@@ -114,6 +117,32 @@ def pretraining(runs: Any, base: Any) -> tuple[automl.Text, ...]:
     if drop < FORGOTTEN:
         text += " That is little: there is hardly anything to forget. Raise pretrain.steps."
     return (automl.Text(text),)
+
+
+def domains(corpus: Corpus) -> automl.Table:
+    """List the domains: what they hold, and how they begin, which shows what a template made."""
+    rows = [
+        (
+            entry.name,
+            entry.field,
+            entry.documents,
+            entry.dropped,
+            entry.rows,
+            entry.held_rows,
+            begins(training),
+        )
+        for entry, training in zip(corpus.entries, corpus.training, strict=True)
+    ]
+    names = ("domain", "field", "documents", "left out", "rows", "held-out rows", "begins")
+    return automl.Table("Domains", names, tuple(rows))
+
+
+def begins(rows: Any) -> str:
+    """Return the beginning of the first row, if its tokens are bytes."""
+    if rows.dtype != np.uint8:
+        return ""
+    text = bytes(rows[0][:BEGIN]).decode(errors="replace")
+    return " ".join(text.split())
 
 
 def front(facts: Facts) -> automl.Figure:

@@ -91,12 +91,11 @@ def final_losses(job: Job, corpus: Corpus, options: Options) -> Array:
 
 
 def unseen(corpus: Corpus, seen: int) -> Corpus:
-    """Return a corpus without the held-out rows that policies see, where enough are left."""
+    """Return a corpus without the held-out rows that policies see."""
     held = []
     for rows in corpus.held:
         taken = np.linspace(0, len(rows) - 1, min(seen, len(rows))).astype(np.int64)
-        left = np.delete(np.asarray(rows), taken, axis=0)
-        held.append(left if len(left) else rows)
+        held.append(np.delete(np.asarray(rows), taken, axis=0))
     return replace(corpus, held=tuple(held))
 
 

@@ -181,7 +181,7 @@ def test_a_corpus_is_the_same_when_it_is_opened_again(tmp_path):
 def test_the_manifest_changes_with_a_single_letter(tmp_path):
     text = " ".join(f"word{i}" for i in range(600))
     (tmp_path / "a.txt").write_text(text)
-    options = Options(domains=(ARITHMETIC, domain()))
+    options = Options(domains=(ARITHMETIC, domain()), feedback_rows=2)
     before = corpus.build(options, tmp_path).fingerprint
     (tmp_path / "a.txt").write_text(text.replace("word7 ", "ward7 "))
     assert corpus.build(options, tmp_path).fingerprint != before
@@ -191,6 +191,15 @@ def test_a_domain_that_is_too_short_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("short")
     with pytest.raises(ValueError, match="domain d: 0 rows of 64 tokens"):
         corpus.build(Options(domains=(ARITHMETIC, domain())), tmp_path)
+
+
+def test_metrics_get_as_many_held_out_rows_as_policies_see(tmp_path):
+    (tmp_path / "a.txt").write_text(" ".join(map(str, range(3_000))))
+    options = Options(domains=(ARITHMETIC, domain()), feedback_rows=11)
+    with pytest.raises(ValueError, match=r"domain d: .* 21 of 22 held out"):
+        corpus.build(options, tmp_path)
+    fewer = options.model_copy(update={"feedback_rows": 10})
+    assert corpus.build(fewer, tmp_path).entries[0].held_rows == 21
 
 
 @pytest.mark.parametrize(

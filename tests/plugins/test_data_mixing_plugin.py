@@ -4,17 +4,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import automl
 from automl.study import Study
-from automl_data_mixing import DataMixing, choice, preparation
+from automl_data_mixing import DataMixing, choice, corpus, preparation
 from automl_data_mixing.aioli import Aioli
 from automl_data_mixing.course import Course, Setting
 from automl_data_mixing.environment import Toy, rollout
-from automl_data_mixing.options import Options
+from automl_data_mixing.options import Domain, Options
 from automl_data_mixing.policies import DoReMi, Fixed, Odm, Schedule, Static
 from automl_data_mixing.reporting import sections
 from automl_data_mixing.trajectories import paths
@@ -59,6 +60,7 @@ def prepared(folder):
     start = made[0].course.losses[0]
     facts = {"names": SETTING.names, "untrained": [5.0] * 3, "losses": start}
     (home / "base.json").write_text(json.dumps(facts))
+    corpus.save(drill.corpus(), home / "corpus")
     return home
 
 
@@ -192,6 +194,21 @@ def test_the_report_tells_what_is_beyond_the_static_front(tmp_path):
     assert [series.style for series in river.series] == ["area"] * 3
     totals = np.sum([series.y for series in river.series], axis=0)
     assert totals == pytest.approx(np.ones(4))
+
+
+def test_a_plan_shows_how_each_domain_begins(tmp_path):
+    (tmp_path / "a.txt").write_text(
+        "Once upon\na time there were " + ", ".join(map(str, range(4_000)))
+    )
+    tales = Domain(name="tales", field="source", path="*.txt")
+    sums = Domain(name="sums", field="target", kind="builtin", path="arithmetic", limit=50_000)
+    options = Options(domains=(tales, sums), feedback_rows=4)
+    made = job(tmp_path)
+    made.data = SimpleNamespace(corpus=corpus.build(options, tmp_path))
+    (section,) = DataMixing(options).preview(made)
+    first, second = section.parts[0].rows
+    assert first[:2] == ("sums", "target")
+    assert second == ("tales", "source", 1, 0, 322, 35, "Once upon a time there were 0, 1")
 
 
 def test_the_report_shows_what_moves_the_agent(tmp_path):
