@@ -80,18 +80,14 @@ def build(options: Options, here: Path) -> Corpus:
     seen = {gram for training, _ in parts.values() for text in training for gram in grams(text)}
     encode = encoder(options.tokenizer)
     made = [entry_of(name, texts[name][0], parts[name], (seen, encode, options)) for name in names]
-    entries = tuple(
-        replace(
-            entry,
-            # of few documents each is used, whatever becomes of its tail
-            documents=entry.documents
-            if len(unique[entry.name]) >= FEW
-            else len(unique[entry.name]),
-            dropped=entry.dropped + repeated[entry.name],
-        )
-        for entry, _, _ in made
-    )
+    entries = tuple(counted(e, len(unique[e.name]), repeated[e.name]) for e, _, _ in made)
     return Corpus(entries, tuple(t for _, t, _ in made), tuple(h for _, _, h in made))
+
+
+def counted(entry: Entry, unique: int, repeated: int) -> Entry:
+    """Return an entry with its numbers of documents; few ones are all used, without some tails."""
+    documents = entry.documents if unique >= FEW else unique
+    return replace(entry, documents=documents, dropped=entry.dropped + repeated)
 
 
 def deduplicated(texts: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, int]]:
