@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automl.history import History, Trial
 from automl.study import Study
@@ -68,9 +68,10 @@ class Result:
         return f"<Result {study}: {len(self.trials)} trials, {front} on the front>"
 
     def _repr_html_(self) -> str:
-        """Show the front as a table in a notebook."""
-        frame: Any = self.frame()
-        return str(frame[frame["front"]].to_html(escape=True))
+        """Show how the study went and its front in a notebook."""
+        from automl.report.tables import notebook
+
+        return notebook(self.facts)
 
 
 def run(study: str | Path | Study, *, fresh: bool = False, here: str | Path = ".") -> Result:

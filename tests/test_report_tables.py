@@ -45,6 +45,16 @@ def test_the_terminal_counts_trials_and_names_the_knee():
     assert f"{found.knee} knee" in shown
 
 
+@pytest.mark.parametrize("name", ["made", "hostile", "all failed", "categorical only"])
+def test_a_notebook_shows_the_headline_and_the_front_as_text(name):
+    found = histories.facts_of(name)
+    shown = tables.notebook(found)
+    assert f"{len(found.front)} of {len(found.points)} points on the front" in shown
+    assert shown.count("<tr") == 1 + len(found.front)
+    assert "<img" not in shown
+    assert "s3cr3t" not in shown
+
+
 def test_every_trial_has_a_line():
     found = histories.facts_of("made")
     lines = {line.trial: line for line in found.lines}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,24 @@ def headline(facts: Facts) -> str:
         f"{len(facts.front)} of {len(facts.points)} points on the front{volume}; {trials} "
         f"({states or 'none started'}) in {duration(facts.seconds)} of computing{gpu}."
     )
+
+
+def notebook(facts: Facts) -> str:
+    """Return the headline and the front as HTML for a notebook, best in the first objective first.
+
+    Texts of the study are escaped.
+    """
+    titles = [f"{o.name} ({o.goal})" for o in facts.objectives]
+    names = dict.fromkeys(name for point in facts.front for name in point.params)
+    columns = ["point", *map(clean, titles), *map(clean, names)]
+    rows = [
+        [point.label + (" (knee)" if point.label == facts.knee else ""), *point.values]  # noqa: PD011 - no frame
+        + [point.params.get(name) for name in names]
+        for point in facts.front
+    ]
+    table = pd.DataFrame([[clean(value_text(v)) for v in row] for row in rows], columns=columns)
+    head = f"<p><b>{escape(clean(facts.name))}</b>: {escape(headline(facts))}</p>"
+    return head + str(table.to_html(index=False, border=0, escape=True))
 
 
 def _gains(facts: Facts) -> list[tuple[Any, ...]]:
