@@ -247,6 +247,23 @@ def test_a_plugin_that_is_not_installed_is_refused_at_its_line(here, capsys):
     assert "study.yaml:4:11: no plugin named 'prunning'; did you mean 'pruning'?" in error
 
 
+def test_logs_are_json_on_request(here, capsys):
+    code(["run", "study.yaml", "-q"])
+    capsys.readouterr()
+    assert code(["logs", "demo", "0", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["log"] is None  # inline jobs print to the terminal
+    assert [one["hook"] for one in said["hooks"]][:2] == ["core.build", "formula.train"]
+    assert all(one["seconds"] >= 0 for one in said["hooks"])
+
+
+@pytest.mark.parametrize("where", [["--port", "99999"], ["--host", "300.1.1.1"]])
+def test_an_address_that_cannot_be_served_is_said(here, capsys, where):
+    code(["run", "study.yaml", "-q"])
+    assert code(["serve", "demo", *where]) == 2
+    assert "cannot serve on" in capsys.readouterr().err
+
+
 def test_logs_show_each_hook_with_its_plugin_and_seconds(here, capsys):
     code(["run", "study.yaml", "-q"])
     capsys.readouterr()

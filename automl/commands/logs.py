@@ -1,15 +1,15 @@
 """`automl logs`: what a trial printed."""
 
-import itertools
-import math
 import sys
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from automl.archive import open_study
 from automl.env import mask
 from automl.errors import AutomlError
+from automl.terminal import emit
 from automl.timing import END, marks
 
 PAUSE = 0.5  # seconds between two looks at a log that grows
@@ -21,12 +21,19 @@ def main(options: Namespace) -> None:
     trials = {trial.number: trial for trial in archive.record.trials()}
     if options.trial not in trials:
         raise AutomlError(f"there is no trial {options.trial}, only {len(trials)} from 0 on")
-    if options.hooks:
-        show_hooks(trials[options.trial].folder)
+    folder = trials[options.trial].folder
+    path = folder / "log.txt"
+    if options.json:
+        emit({"log": text(path), "hooks": hooks(folder)})
         return
-    path = trials[options.trial].folder / "log.txt"
+    if options.hooks:
+        show_hooks(folder)
+        return
     if not path.is_file():
-        raise AutomlError(f"trial {options.trial} has no log yet: no file {path}")
+        raise AutomlError(
+            f"trial {options.trial} has no log: no file {path}; it has not begun, or it ran with "
+            "engine inline, which prints to the terminal"
+        )
     with path.open(encoding="utf-8", errors="replace") as log:
         while True:
             sys.stdout.write(mask(log.read()))
@@ -37,10 +44,25 @@ def main(options: Namespace) -> None:
             time.sleep(PAUSE)
 
 
+def text(path: Path) -> str | None:
+    """Return a log without secrets, or None if there is none."""
+    return mask(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+
+
+def hooks(folder: Path) -> list[dict[str, Any]]:
+    """Return each hook that a trial called, when it began and its seconds; None if it was cut."""
+    found = marks(folder)
+    ends = [*(when for when, _ in found[1:]), None]
+    return [
+        {"hook": name, "began": began, "seconds": None if ended is None else ended - began}
+        for (began, name), ended in zip(found, ends, strict=True)
+        if name != END
+    ]
+
+
 def show_hooks(folder: Path) -> None:
     """Print each hook that a trial called, with its plugin, when it began and how long it took."""
-    found = marks(folder)
-    for (began, name), (ended, _) in itertools.pairwise([*found, (math.nan, "")]):
-        if name != END:
-            took = f"{ended - began:9.3f} s" if math.isfinite(ended) else "  running or cut"
-            sys.stdout.write(f"{began - found[0][0]:9.3f} {name:<32} {took}\n")
+    found = hooks(folder)
+    for one in found:
+        took = "  running or cut" if one["seconds"] is None else f"{one['seconds']:9.3f} s"
+        sys.stdout.write(f"{one['began'] - found[0]['began']:9.3f} {one['hook']:<32} {took}\n")
