@@ -65,6 +65,30 @@ class InBrackets(Ours):
     fidelity = Fidelity(min=1, max=27, eta=3, brackets=3)
 
 
+class Halves(Ours):
+    """Rungs that keep one in two."""
+
+    fidelity = Fidelity(min=1, max=27, eta=2)
+
+
+class Quarters(Ours):
+    """Rungs that keep one in four."""
+
+    fidelity = Fidelity(min=1, max=27, eta=4)
+
+
+class Later(Ours):
+    """Rungs of which the first is at the third epoch."""
+
+    fidelity = Fidelity(min=3, max=27, eta=3)
+
+
+class Checked(Ours):
+    """Rungs that let one weak trial in twenty finish."""
+
+    fidelity = Fidelity(min=1, max=27, eta=3, spare=0.05)
+
+
 class WithoutCost(Ours):
     """Rungs that learn the cost only at the end."""
 
@@ -167,7 +191,13 @@ METHODS = {
     "random search, our rungs, hypervolume order": (Uniform, ByVolume, 1080),
     "random search, our rungs, 3 brackets": (Uniform, InBrackets, 1080),
     "random search, our rungs, cost unknown": (Uniform, WithoutCost, 1080),
+    "random search, our rungs, eta 2": (Uniform, Halves, 3240),
+    "random search, our rungs, eta 4": (Uniform, Quarters, 3240),
+    "random search, our rungs, min 3": (Uniform, Later, 3240),
+    "random search, our rungs, spare 0.05": (Uniform, Checked, 3240),
     "TPE, our rungs": (tpe, Ours, 1080),
+    "TPE, our rungs, eta 2": (tpe, Halves, 1080),
+    "TPE, our rungs, min 3": (tpe, Later, 1080),
     "NSGA-II, our rungs": (nsga2, Ours, 1080),
     "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 540),
     "random search, MO-ASHA of Syne Tune, repaired": (Uniform, Repaired, 1080),
@@ -179,13 +209,13 @@ def row(name, table, reference, seeds):
     sampler, stopping, epochs = METHODS[name]
     whole = best(table, reference)
     shares, finished, stopped = [], [], []
-    for seed in range(seeds):
+    for seed in seeds:
         run = simulate(table, sampler(table, seed), stopping(seed), epochs=epochs, seed=seed)
         shares.append(progress(run, reference, BUDGETS) / whole)
         finished.append(len(run.points))
         stopped.append(run.stopped)
     mean = np.mean(shares, axis=0)
-    error = np.std(shares, axis=0, ddof=1) / seeds**0.5
+    error = np.std(shares, axis=0, ddof=1) / len(seeds) ** 0.5
     cells = [
         f"{m:.3f} ± {e:.3f}" if budget <= epochs else "-"
         for m, e, budget in zip(mean, error, BUDGETS, strict=True)
@@ -197,6 +227,8 @@ def main():
     """Print one Markdown table for each table of curves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--only", nargs="*", help="names of methods")
     parser.add_argument("--cifar", type=Path)
     parser.add_argument("--syne-tune", type=Path)
     asked = parser.parse_args()
@@ -206,6 +238,9 @@ def main():
     if asked.syne_tune:
         sys.path.insert(0, str(asked.syne_tune))
     methods = [name for name in METHODS if asked.syne_tune or "Syne" not in name]
+    if asked.only:
+        methods = [name for name in methods if name in asked.only]
+    seeds = range(asked.first, asked.first + asked.seeds)
     for data, load in loads.items():
         table = curves.table(data, load)
         print(f"\n{data}, {asked.seeds} seeds\n")
@@ -213,7 +248,7 @@ def main():
         print(f"| method | {' | '.join(heads)} | finished | stopped |")
         print("|---|" + "---:|" * (len(BUDGETS) + 2))
         for name in methods:
-            print(row(name, table, REFERENCE[data], asked.seeds), flush=True)
+            print(row(name, table, REFERENCE[data], seeds), flush=True)
     if not asked.syne_tune:
         print("\nSyne Tune was left out: no --syne-tune was given.")
 

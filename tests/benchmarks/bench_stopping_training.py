@@ -40,9 +40,9 @@ SPACE = {
     "model.weight_decay": {"float": [1e-5, 0.1], "log": True},
 }
 MODEL = {"optimizer": "sgd", "schedule": "cosine"}
-DATA = {"batch_size": 64, "val": 0.4, "test": 0.0}
+DATA = {"batch_size": 128, "val": 0.4, "test": 0.0}
 EPOCHS = 27
-BUDGETS = np.array([135, 270, 360, 540, 1080])
+BUDGETS = np.array([81, 135, 270, 540, 810])
 
 
 class SyneTune:
@@ -79,12 +79,12 @@ def synes(*, repaired):
 
 # sampler and rule of stopping, by seed, and trials
 METHODS = {
-    "TPE of Optuna, no stopping": (optunas("TPESampler"), lambda _: "off", 40),
-    "NSGA-II of Optuna, no stopping": (optunas("NSGAIISampler"), lambda _: "off", 40),
-    "TPE, ours": (lambda _: "tpe", lambda _: "asha", 90),
-    "random, ours": (lambda _: "random", lambda _: "asha", 90),
-    "random, MO-ASHA of Syne Tune": (lambda _: "random", synes(repaired=False), 90),
-    "random, MO-ASHA of Syne Tune, repaired": (lambda _: "random", synes(repaired=True), 90),
+    "TPE of Optuna, no stopping": (optunas("TPESampler"), lambda _: "off", 30),
+    "NSGA-II of Optuna, no stopping": (optunas("NSGAIISampler"), lambda _: "off", 30),
+    "TPE, ours": (lambda _: "tpe", lambda _: "asha", 60),
+    "random, ours": (lambda _: "random", lambda _: "asha", 60),
+    "random, MO-ASHA of Syne Tune": (lambda _: "random", synes(repaired=False), 60),
+    "random, MO-ASHA of Syne Tune, repaired": (lambda _: "random", synes(repaired=True), 60),
 }
 
 
