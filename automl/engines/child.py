@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from automl.devices import names_of
+from automl.engines.ranks import Crew, muster, serve
 from automl.events import Asked, Ended, Outcome, Reported
 from automl.files import write_json
-from automl.job import JobSpec
+from automl.job import JobSpec, Line
 from automl.orphans import sign
 from automl.outcomes import to_json
 
@@ -36,6 +37,7 @@ class Pipe:
         self.stop = threading.Event()
         self.mapped = threading.Event()
         self.sending = threading.Lock()
+        self.once = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -75,11 +77,25 @@ def main(spec: JobSpec, connection: Connection, threads: int) -> None:
     multiprocessing.set_start_method("fork", force=True)  # or users' data loaders fail to pickle
     own_log(spec.folder)
     sign(spec.folder)
+    crew = muster(spec)
+    threads = max(1, threads // crew.size)
     set_environment(spec.devices, threads)
     sys.path[:0] = [str(spec.here)]
     os.chdir(spec.here)  # where relative paths of the study begin
+    if crew.rank:
+        connection.close()
+        serve(crew, lambda line: work(spec, line, threads, crew))
     pipe = Pipe(spec, connection)
-    outcome = work(spec, pipe, threads)
+    crew.watch(lambda outcome: end(spec, pipe, outcome))
+    outcome = work(spec, pipe, threads, crew)
+    end(spec, pipe, crew.blame(outcome))
+    crew.leave()
+
+
+def end(spec: JobSpec, pipe: Pipe, outcome: Outcome) -> None:
+    """Write down how the job ended, and tell the driver; only the first time counts."""
+    if not pipe.once.acquire(blocking=False):
+        return
     if spec.kind == "trial":
         known = {"attempt": spec.attempt, "params": dict(spec.params), "seed": spec.seed}
         write_json(spec.folder / RESULT, known | to_json(outcome))
@@ -95,14 +111,15 @@ def set_environment(devices: Sequence[int], threads: int) -> None:
     os.environ |= dict.fromkeys(THREADS, str(threads))  # for programs that the job starts
 
 
-def work(spec: JobSpec, pipe: Pipe, threads: int) -> Outcome:
+def work(spec: JobSpec, line: Line, threads: int, crew: Crew) -> Outcome:
     """Import what is heavy, in case the server has not, and run the stages."""
     import torch
 
     from automl import stages
 
     torch.set_num_threads(threads)
-    outcome = stages.run(spec, pipe)
+    crew.join(gpus=bool(spec.devices))
+    outcome = stages.run(spec, line)
     if outcome.failure is not None:
         sys.stderr.write(outcome.failure.traceback)
     return outcome

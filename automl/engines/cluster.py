@@ -16,6 +16,7 @@ from automl.study import Resources
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 STORE = 100_000_000  # bytes of the object store of a cluster of our own: hardly anything is in it
 CHECK = 120.0  # seconds that nodes have to say their versions
+CODE = "code of "  # begins the names of marks among the versions
 SHOWN = 5  # nodes that a message names
 
 
@@ -94,18 +95,24 @@ def called(node: Mapping[str, Any]) -> str:
 def versions() -> dict[str, str]:
     """Return the versions, and marks of the code, of what must be alike wherever jobs run."""
     found = provenance.versions()
-    found["code of automl"] = code("automl")
+    packages = {"automl": "automl"}
     for name, one in plugins.find().items():
-        mark = code(one.entry.module.partition(".")[0])
-        found[f"plugin {name}"] = f"{one.distribution} {one.version}, code {mark}"
-    return found
+        found[f"plugin {name}"] = f"{one.distribution} {one.version}"
+        packages[f"plugin {name}"] = one.entry.module.partition(".")[0]
+    marks = {f"{CODE}{name}": code(package) for name, package in packages.items()}
+    return found | {name: mark for name, mark in marks.items() if mark}
+
+
+def without_code(found: Mapping[str, str]) -> dict[str, str]:
+    """Return versions alone: code that is being edited need not be alike at all times."""
+    return {name: text for name, text in found.items() if not name.startswith(CODE)}
 
 
 def code(package: str) -> str:
-    """Return a mark of the source of an installed package, which is not imported for it."""
+    """Return a mark of the source of a package without importing it; empty if there is none."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        return "missing"
+        return ""
     origin = Path(spec.origin)
     return mark(origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin])
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from automl.devices import Lent, Slots, cores, memory, visible_gpus
 from automl.engines.child import RESULT, main
-from automl.engines.memory import oom_kills, used
+from automl.engines.memory import died, oom_kills, used
 from automl.events import Ended, Event, Outcome, Started
 from automl.files import read_json
 from automl.history import Failure
@@ -26,7 +26,6 @@ from automl.study import Resources
 STARTS = 5  # times that a process is tried to be started
 LOOK = 0.5  # seconds between two looks at the memory of jobs
 GB = 1e9
-UNKNOWN = 255  # what multiprocessing says when nobody could wait for a process
 LINGER = 5.0  # seconds that a process may take to exit after it has told its end
 Handle = Callable[[Event], None]
 
@@ -204,22 +203,6 @@ def unsaid(one: Running) -> Outcome:
     if result is not None and result.get("attempt") == one.spec.attempt:
         return from_json(result)
     return Outcome("failed", failure=one.failure or died(one.process.exitcode, one.kills))
-
-
-def died(code: int, kills: int) -> Failure:
-    """Classify the end of a process by its exit code.
-
-    Args:
-        code: as multiprocessing gives it: negative for signals.
-        kills: how many processes the kernel had killed for lack of memory at its start.
-    """
-    if code == UNKNOWN:
-        return Failure("lost", "the server that jobs are forked from was killed")
-    if code == -signal.SIGKILL and oom_kills() > kills:
-        return Failure("oom", "the kernel killed the process: the machine is out of memory")
-    known = -code in {one.value for one in signal.Signals}
-    name = signal.Signals(-code).name if known else f"exit code {code}"
-    return Failure("crash", f"the process ended with {name}")
 
 
 def kill_group(pid: int | None) -> None:

@@ -1,9 +1,12 @@
-"""How much memory the processes of a job use, and whether the kernel has killed for lack of it."""
+"""How much memory the processes of a job use, and what one has died of: perhaps lack of it."""
 
+import signal
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from automl.history import Failure
 
 # version 2 of control groups, version 1, and the whole machine, which has no other count
 COUNTS = (
@@ -11,6 +14,7 @@ COUNTS = (
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
     Path("/proc/vmstat"),
 )
+UNKNOWN = 255  # what multiprocessing says when nobody could wait for a process
 
 
 def used(pid: int, limit: int) -> int:
@@ -51,3 +55,19 @@ def oom_kills() -> int:
                 if name == "oom_kill":
                     return int(count)
     return 0
+
+
+def died(code: int, kills: int) -> Failure:
+    """Classify the end of a process by its exit code.
+
+    Args:
+        code: as multiprocessing gives it: negative for signals.
+        kills: how many processes the kernel had killed for lack of memory at its start.
+    """
+    if code == UNKNOWN:
+        return Failure("lost", "the server that jobs are forked from was killed")
+    if code == -signal.SIGKILL and oom_kills() > kills:
+        return Failure("oom", "the kernel killed the process: the machine is out of memory")
+    known = -code in {one.value for one in signal.Signals}
+    name = signal.Signals(-code).name if known else f"exit code {code}"
+    return Failure("crash", f"the process ended with {name}")

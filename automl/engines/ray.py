@@ -47,7 +47,7 @@ class RayEngine:
     ) -> None:
         self.ray = cluster.library()
         self.resources, self.modules = resources, tuple(modules)
-        self.wanted, self.versions = cluster.need(resources), cluster.versions()
+        self.wanted = cluster.need(resources)
         self.nodes: dict[str, Remote] = {}
         self.left_out: dict[str, float] = {}  # nodes that are not to be used, and until when
         self.refusal = ""  # why the last node that was left out was
@@ -57,6 +57,7 @@ class RayEngine:
             cluster.join(self.ray, address or "auto", resources)
         with ExitStack() as unless_ready:
             unless_ready.callback(self._leave)
+            self.versions = cluster.versions()
             fitting = [node for node in self.ray.nodes() if cluster.fits(self.wanted, node)]
             cluster.check(self.ray, fitting, self.versions)
             unless_ready.pop_all()
@@ -199,15 +200,18 @@ class RayEngine:
         return [event for one in said if (event := self._take_in(node, one)) is not None]
 
     def _introduced(self, node: Remote, versions: dict[str, str]) -> None:
-        """Use a node, unless its environment is another one: its results would not compare."""
+        """Use a node, unless its versions are others: its results would not compare."""
         differ = cluster.differences(self.versions, versions)
-        if not differ:
-            node.ready, self.refusal = True, ""
-            node.listen()
+        said = f"node {node.host} has another environment: {differ}"
+        if cluster.without_code(self.versions) != cluster.without_code(versions):
+            self.refusal = said
+            self._drop(node, float("inf"))
+            warnings.warn(f"{said}; it is not used", stacklevel=2)
             return
-        self.refusal = f"node {node.host} has another environment: {differ}"
-        self._drop(node, float("inf"))
-        warnings.warn(f"{self.refusal}; it is not used", stacklevel=2)
+        if differ:  # somebody has edited it since the driver began
+            warnings.warn(f"{said}; it is used all the same", stacklevel=2)
+        node.ready, self.refusal = True, ""
+        node.listen()
 
     def _take_in(self, node: Remote, event: Event) -> Event | None:
         """Complete what a node said; None if it is gone before its files could be fetched."""
