@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from automl.events import Outcome
 from automl.history import History, Trial
 from automl.job import JobSpec
 from automl.launch import run
@@ -21,8 +22,10 @@ from automl.plugins import Kind, Plugins, kind, options_of, proposals
 from automl.report.facts import facts
 from automl.report.html import render
 from automl.reporting import from_plugins
+from automl.study import Study
 from automl.studyfile import StudyFile, read
-from automl.testing.impatience import Impatient, run_here
+from automl.testing.neighbours import BREAKING, TOY, beside
+from automl.testing.watched import Watched, run_here
 
 HEAVY = ("torch", "pytorch_lightning", "lightning", "optuna", "pandas", "sklearn")
 LIMIT = 300  # seconds that one run of a check's study may take
@@ -192,60 +195,62 @@ def kill_when(log: Path, seconds: float) -> None:
             continue
 
 
-TOY = """import automl
-
-
-class Toy:
-    @automl.hookimpl
-    def measure(self, job):
-        return {"toy": 1.0}
-"""
-
-
 def it_composes_with_a_plugin_before_and_after_it(subject: Subject, folder: Path) -> None:
     """It works beside another plugin, and on which side that stands changes no result."""
-    folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    (folder / "toy.py").write_text(TOY, encoding="utf-8")
-    toy = {"toy": {"path": str(folder / "toy.py")}}
     for side in ("before", "after"):
         file = subject.file(f"folder={folder / side}", "budget.trials=1")
-        own = file.study.plugins
-        both = toy | own if side == "before" else own | toy
-        study = file.study.model_copy(update={"plugins": both})
+        study = beside(file.study, TOY, folder / side, first=side == "before")
         found[side] = only(run(replace(file, study=study))).metrics
         require(found[side].get("toy") == 1.0, f"the plugin {side} it was not heard")
     same(subject, found["before"], found["after"])
 
 
-def a_trial_that_is_asked_to_stop_ends_cleanly(subject: Subject, folder: Path) -> None:
-    """A job that is asked to stop after its first report says that it stopped; nothing raises."""
-    history = subject.ran(folder)  # prepares what trials share
+def again(history: History, study: Study, folder: Path, line: Watched) -> Outcome:
+    """Run the first trial of a study once more, in this process; it shares what was prepared."""
     trial = history.trials[0]
-    file = subject.file()
     spec = JobSpec(
-        study=file.study,
+        study=study,
         kind="trial",
         number=1,
         attempt=0,
         params=trial.params,
         seed=trial.seed,
-        folder=folder / "stopped",
+        folder=folder,
         shared=history.folder / "shared",
-        here=file.here,
+        here=line.here,
     )
-    line = Impatient()
-    outcome = run_here(spec, line)
+    return run_here(spec, line)
+
+
+def a_training_that_breaks_is_called_what_it_is(subject: Subject, folder: Path) -> None:
+    """Training that runs out of memory or diverges fails as `oom` or `nan`; nothing hides it."""
+    history, file = subject.ran(folder), subject.file()
+    for wanted in ("oom", "nan"):
+        text = BREAKING.replace("KIND", wanted)
+        study = beside(file.study, text, folder / f"beside-{wanted}")
+        outcome = again(history, study, folder / wanted, Watched(file.here))
+        told = outcome.failure.kind if outcome.failure else outcome.state
+        trained = (folder / wanted / "reached").exists()
+        require(told == wanted or not trained, f"training ended as {wanted}, and is told as {told}")
+
+
+def a_trial_that_is_asked_to_stop_ends_cleanly(subject: Subject, folder: Path) -> None:
+    """A job that is asked to stop after its first report says that it stopped; nothing raises."""
+    history, file = subject.ran(folder), subject.file()
+    line = Watched(file.here, patience=0)
+    outcome = again(history, file.study, folder / "stopped", line)
     said = outcome.failure.traceback if outcome.failure else outcome.message
     require(outcome.state == "stopped" or not line.reports, f"it ended as {outcome.state}: {said}")
 
 
 def its_report_renders_and_is_only_text(subject: Subject, folder: Path) -> None:
-    """The sections render, and nothing in them becomes markup of the page."""
+    """The sections render, before a trial has ended too; nothing in them becomes markup."""
     history = subject.ran(folder)
     plugins = plan(subject.file()).plugins
     found = from_plugins(plugins, history)
-    broken = [text for _, text in found if isinstance(text, str)]
+    early = from_plugins(plugins, replace(history, trials=()))
+    broken = [text for _, text in found + early if isinstance(text, str)]
     require(not broken, f"report failed: {broken[:1]}")
     page = render(facts(history, found))
     require("<script src" not in page, "the page loads a script")
@@ -260,6 +265,7 @@ CHECKS: tuple[Callable[[Subject, Path], None], ...] = (
     nothing_is_written_outside_the_trials_folders,
     the_same_seed_gives_the_same_metrics,
     it_composes_with_a_plugin_before_and_after_it,
+    a_training_that_breaks_is_called_what_it_is,
     a_trial_that_is_asked_to_stop_ends_cleanly,
     its_report_renders_and_is_only_text,
     a_killed_trial_goes_on_and_ends_like_the_uncut_one,
