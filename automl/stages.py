@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from automl import costs, plugins
+from automl import costs, plugins, ranks
 from automl.callbacks import NotFiniteError
 from automl.env import mask
 from automl.errors import AutomlError, PluginError
@@ -21,9 +21,10 @@ from automl.instantiate import arguments, find_class, problems
 from automl.job import Job, JobSpec, Line, StoppedError
 from automl.plugins import Plugins, note
 from automl.settings import settle
+from automl.study import Resources
 from automl.suggest import did_you_mean, did_you_mean_or_known
 from automl.timing import END, Clock
-from automl.training import OURS, Lightning, save_model
+from automl.training import Lightning, crew, save_model
 
 MODEL = "model.ckpt"
 TRAINER = "pytorch_lightning.Trainer"
@@ -106,7 +107,7 @@ def make_job(spec: JobSpec, line: Line) -> tuple[Job, Plugins]:
 
 def trial(spec: JobSpec, line: Line) -> Outcome:
     """Go through the stages of a trial."""
-    clock = Clock(spec.folder)
+    clock = Clock(spec.folder, silent=crew()[0] > 0)
     clock.mark("core.build")
     job, loaded = make_job(spec, line)
     loaded.told = clock.mark
@@ -240,7 +241,7 @@ def inspect(spec: JobSpec, line: Line) -> Outcome:
     parts = {"model": (study.model, settings.model)}
     if study.data is not None:
         parts["data"] = (study.data, settings.data)
-    found = list(trainer_problems(settings.trainer))
+    found = list(trainer_problems(settings.trainer, study.resources))
     defaults: dict[str, Any] = {}
     for head, (component, init_args) in parts.items():
         there = [((head, *path), text) for path, text in problems(component.class_path, init_args)]
@@ -256,11 +257,14 @@ def inspect(spec: JobSpec, line: Line) -> Outcome:
     return Outcome("done", result={"problems": found, "defaults": defaults})
 
 
-def trainer_problems(given: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def trainer_problems(
+    given: Mapping[str, Any], resources: Resources
+) -> Iterator[tuple[tuple[str, ...], str]]:
     """Say which of a study's Trainer arguments there are not, or which the engine sets."""
     known, _ = arguments(find_class(TRAINER))
+    ours = ranks.taken(resources, given)
     for name in given:
-        if name in OURS:
+        if name in ours:
             text = f"{name} is set by the engine; say what a trial needs in resources"
             yield ("trainer", name), text
         elif name not in known:

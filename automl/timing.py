@@ -13,14 +13,21 @@ END = "end"
 
 
 class Clock:
-    """Writes a line into the trial's folder when a hook begins, so that even a hang has a name."""
+    """Writes a line into the trial's folder when a hook begins, so that even a hang has a name.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the trial.
+        silent: write nothing, as ranks that do not speak for the trial.
+    """
+
+    def __init__(self, folder: Path, *, silent: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / FILE
+        self.path, self.silent = folder / FILE, silent
 
     def mark(self, name: str) -> None:
         """Say what begins now: `plugin.hook`, `core.train`, `core.measure` or `end`."""
+        if self.silent:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{time.time():.4f} {name}\n")
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.__version__ import version
 from pytorch_lightning.callbacks import Checkpoint
 
-from automl import costs
+from automl import costs, ranks
 from automl.callbacks import Reporter, Stopper, scalars
 from automl.checkpoints import Checkpoints
 from automl.env import resolved
@@ -26,7 +27,6 @@ from automl.saving import Saver
 from automl.settings import Settings
 from automl.study import Component, Study
 
-OURS = ("accelerator", "devices", "default_root_dir")  # set by the engine, not by a study
 QUIET: dict[str, Any] = {
     "logger": False,
     "enable_progress_bar": False,
@@ -81,7 +81,7 @@ class Lightning:
             trainer.fit(model, datamodule=job.data, ckpt_path=resume, weights_only=True)
         # a fit that was killed after its last epoch has nothing left to log
         metrics = scalars(trainer.callback_metrics) or checkpoints.metrics
-        if not job.stopped:
+        if not job.stopped and not crew()[0]:
             checkpoints.finish(metrics)
         return metrics
 
@@ -103,7 +103,7 @@ class Lightning:
         Raises:
             AutomlError: the study gives no end of training, or what the engine sets.
         """
-        if taken := [name for name in OURS if name in given]:
+        if taken := ranks.taken(self.study.resources, given):
             raise AutomlError(
                 f"trainer: {taken[0]} is set by the engine; say what a trial needs in resources"
             )
@@ -113,12 +113,11 @@ class Lightning:
             arguments.setdefault(f"max_{fidelity.unit}s", int(fidelity.max))
         if not {"max_epochs", "max_steps", "max_time"} & arguments.keys():
             raise AutomlError("trainer: give max_epochs or max_steps, or training never ends")
-        accelerator = {"accelerator": "gpu" if job.device == "cuda" else "cpu"}
-        devices = torch.cuda.device_count() if job.device == "cuda" else 1
-        ours = {"devices": devices, "default_root_dir": str(job.folder)}
+        accelerator = "gpu" if job.device == "cuda" else "cpu"
+        ours = {"accelerator": accelerator, "default_root_dir": str(job.folder)}
         # without one of its own, Lightning would add a callback that saves every epoch
         saves = any(isinstance(one, Checkpoint) for one in given.get("callbacks", ()))
-        return arguments | accelerator | ours | {"enable_checkpointing": saves}
+        return arguments | ours | together(given) | {"enable_checkpointing": saves}
 
     def validate(self, job: Job, model: Any) -> dict[str, float]:
         """Run the validation loop once; a model without one has no metrics."""
@@ -146,7 +145,7 @@ class Lightning:
         if not names:
             return {}
         found = costs.measure(model, example(model, job.data), names, job.device)
-        if found.latency is not None:  # under which circumstances it was measured
+        if found.latency is not None and not crew()[0]:  # under which circumstances it was measured
             write_json(job.folder / "latency.json", asdict(found.latency))
         return dict(found.values)
 
@@ -176,6 +175,26 @@ def tree(model: Any, data: Any) -> ModuleType:
 
         return other  # type: ignore[no-any-return,unused-ignore]
     return pl
+
+
+def crew() -> tuple[int, int]:
+    """Return the rank of this process, and how many there are."""
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return 0, 1
+    return group.get_rank(), group.get_world_size()
+
+
+def together(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Trainer arguments by which the ranks of a job find one another."""
+    size = crew()[1]
+    if size == 1:  # also in a trial step of a study whose trials have several
+        alone = str(given.get("strategy", "")).startswith("ddp")
+        return {"devices": 1} | ({"strategy": "auto"} if alone else {})
+    more = given.get("plugins") or []
+    # the ranks are there already, whatever a cluster's variables say
+    others = more if isinstance(more, list) else [more]
+    return {"devices": size, "plugins": [*others, LightningEnvironment()]}
 
 
 def validates(model: Any) -> bool:
@@ -225,6 +244,6 @@ def save_model(model: Any, path: Path, init_args: Mapping[str, Any]) -> bool:
         "hyper_parameters": {k: v for k, v in init_args.items() if isinstance(v, plain)},
         "pytorch-lightning_version": version,
     }
-    if weights:
+    if weights and not crew()[0]:
         write_with(path, lambda temporary: torch.save(content, temporary))
     return bool(weights)

@@ -19,7 +19,7 @@ import toys
 import automl
 from automl import orphans
 from automl.engines import memory
-from automl.engines.local import died
+from automl.engines.memory import died
 from automl.errors import StorageError
 from automl.failures import Failures
 from automl.files import sweep, write_text
