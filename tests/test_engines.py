@@ -175,3 +175,12 @@ def test_relative_paths_begin_beside_the_study(tmp_path, engine):
     (tmp_path / "number.txt").write_text("0.25")
     (trial,) = run(tmp_path, "File", engine=engine, budget={"trials": 1}).trials
     assert trial.metrics["near"] == 0.25
+
+
+def test_what_trials_in_the_driver_cannot_be_held_to_is_said(tmp_path, caplog):
+    budget = {"trials": 1, "trial_time": 60.0}
+    run(tmp_path, budget=budget, resources={"memory": "4GB"})
+    assert "does not heed budget.trial_time and resources.memory; engine local" in caplog.text
+    caplog.clear()
+    run(tmp_path, budget={"trials": 2}, resources={"cpus": 2}, name="other")
+    assert caplog.text == ""

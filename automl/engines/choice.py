@@ -1,7 +1,9 @@
 """Builds the engine that a study names."""
 
+import logging
 from typing import Any, cast
 
+from automl import ranks
 from automl.errors import AutomlError, Problem, StudyError
 from automl.events import Engine
 from automl.instantiate import find_class
@@ -9,6 +11,7 @@ from automl.study import Study
 from automl.suggest import did_you_mean_or_known
 from automl.zoo import HOME as ZOO
 
+log = logging.getLogger("automl")
 ENGINES = ("local", "inline", "ray")
 
 
@@ -18,6 +21,9 @@ def make_engine(study: Study) -> Engine:
     if name == "inline":
         from automl.engines.inline import InlineEngine
 
+        if names := unheeded(study):
+            said = "engine inline runs trials in the driver, which nothing can kill"
+            log.warning("%s: it does not heed %s; engine local does", said, " and ".join(names))
         return InlineEngine()
     if name == "local":
         from automl.engines.local import LocalEngine
@@ -32,6 +38,18 @@ def make_engine(study: Study) -> Engine:
     raise StudyError(
         [Problem(f"engine: no engine {name!r}{did_you_mean_or_known(name, ENGINES)}", "engine")]
     )
+
+
+def unheeded(study: Study) -> list[str]:
+    """Return what a study asks for that needs trials in processes of their own."""
+    asked = {
+        "budget.trial_time": study.budget.trial_time is not None,
+        "resources.memory": study.resources.memory is not None,
+        "resources.gpus": study.resources.gpus > 0,
+        "resources.parallel": study.resources.parallel not in {"auto", 1},
+        "trainer.devices": ranks.count(study.resources, study.trainer) > 1,
+    }
+    return [name for name, one in asked.items() if one]
 
 
 def third_party(class_path: str, study: Study) -> Engine:
