@@ -12,7 +12,7 @@ from automl.job import Line
 from automl.position import steady
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(FloatingPointError):
     """A metric that the study optimizes or bounds is NaN or infinite."""
 
 

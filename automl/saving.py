@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from automl import position, tallies
-from automl.callbacks import NotFiniteError, Stopper, scalars, together
+from automl.callbacks import Stopper, scalars, together
 from automl.checkpoints import Checkpoints
 
 PAUSE = 20.0  # seconds between two checkpoints of a fit
@@ -128,7 +128,7 @@ class Saver(Checkpoint):
     ) -> None:
         """Save what the fit was after its last step, if nothing has changed since."""
         last, self.steady = self.steady, None
-        if last is None or isinstance(exception, NotFiniteError):
+        if last is None or isinstance(exception, FloatingPointError):
             return
         if any(position.stateful(one) for one in position.loaders(trainer)):
             return  # they are one batch further on

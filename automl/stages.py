@@ -34,6 +34,7 @@ SAID: dict[str, FailureKind] = {  # by libraries that have no class of error for
     "CUBLAS_STATUS_ALLOC_FAILED": "oom",
     "is killed by signal": "crash",  # a process that loads data
     "SIGTERMException": "crash",
+    "returned nan values": "nan",  # by torch, where `trainer.detect_anomaly` looks
 }
 
 
@@ -61,7 +62,7 @@ def kind_of(error: BaseException) -> FailureKind:
     while error is not None:
         if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
             return "oom"
-        if isinstance(error, NotFiniteError):
+        if isinstance(error, FloatingPointError):
             return "nan"
         text = f"{type(error).__name__}: {error}"
         if known := next((kind for said, kind in SAID.items() if said in text), None):

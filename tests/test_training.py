@@ -131,3 +131,19 @@ def test_a_fit_that_was_killed_after_its_last_epoch_keeps_its_metrics(tmp_path):
     manifest.write_text(json.dumps(known | {"finished": None}))
     again = stages.run(replace(spec(tmp_path), attempt=1), Heard())
     assert again.metrics["val_loss"] == uncut.metrics["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (FloatingPointError("the loss is nan"), "nan"),
+        (RuntimeError("Function 'SqrtBackward0' returned nan values in its 0th output."), "nan"),
+        (ValueError("the batch is empty"), "user"),
+    ],
+)
+def test_a_model_may_say_itself_that_a_number_is_not_finite(tmp_path, monkeypatch, error, kind):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(toys.Line, "training_step", fail)
+    assert stages.run(spec(tmp_path), Heard()).failure.kind == kind
