@@ -85,7 +85,8 @@ def decoded(
         (N, C, H, W) images as bytes, and (N,) labels.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; give the path of a parquet file of images")
+        where = path.absolute()
+        raise ValueError(f"{where}: no such file; give the path of a parquet file of images")
     folder = cache(path, columns, subset, seed)
     if not (folder / "labels.npy").exists():
         images, labels = decode(path, columns, subset, seed)

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugins.nas_toys import QUIET
+import torch
 from shared_data import shared
 
-from automl.launch import run
-from automl.studyfile import of, read
+from automl.archive import open_study
+from automl.report.facts import facts
+from automl.studyfile import read
 from automl_nas import NasOptions
-from automl_nas.notes import read_plan
+from automl_nas.export import load
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
@@ -35,36 +36,37 @@ def test_the_smallest_study_runs_from_the_command_line(tmp_path):
     assert (tmp_path / "runs" / "nas-smoke" / "report.html").exists()
 
 
+SMALL = {  # a few minutes on one core instead of hours on a GPU
+    "data.init_args.subset": 2400,
+    "data.init_args.val": 0.25,
+    "data.init_args.batch_size": 32,
+    "model.init_args.lr": 0.05,
+    "trainer.max_epochs": 3,
+    "plugins.nas.space.width": 4,
+    "plugins.nas.depth": 1,
+    "plugins.nas.supernet_budget": 4,
+    "plugins.nas.pool": 64,
+    "plugins.nas.calibrate": 6,
+    "plugins.nas.rounds": 1,
+    "budget.trials": 16,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings(f"ignore:{QUIET[0]}")
-@pytest.mark.filterwarnings(f"ignore:{QUIET[1]}")
-@pytest.mark.filterwarnings(f"ignore:{QUIET[2]}")
-def test_a_search_on_cifar_ends_in_a_retrained_front(tmp_path):
-    path = shared("cifar10-train.parquet")
-    study = read(STUDIES / "nas_cifar.yaml").study
-    small = {
-        "space": {"kind": "chain", "layers": 2, "width": 8, "reduce": [0, 1], "channels": 3}
-        | {"size": 32, "operations": ["skip", "conv1", "conv3"]},
-        "supernet_budget": 4,
-        "depth": 1,
-        "calibrate": 4,
-        "rounds": 1,
-        "batch": 2,
+def test_a_search_on_cifar_goes_from_the_command_to_a_retrained_front(tmp_path):
+    files = {
+        f"data.init_args.{name}": shared(f"cifar10-{part}.parquet")
+        for name, part in (("path", "train"), ("test_path", "test"))
     }
-    changed = study.model_copy(
-        update={
-            "plugins": {"nas": small},
-            "trainer": {"max_epochs": 3},
-            "budget": study.budget.model_copy(update={"trials": 4}),
-            "data": study.data.model_copy(
-                update={"init_args": {"path": str(path), "subset": 1500, "batch_size": 64}}
-            ),
-            "engine": "inline",
-            "folder": str(tmp_path),
-        }
-    )
-    history = run(of(changed))
-    plan = read_plan(history.folder / "shared")
-    assert max(one.metrics["val_accuracy"] for one in plan.trained) > 0.2
-    front = [trial for trial in history.finished() if trial.metrics["nas_trained"]]
-    assert all((trial.folder / "architecture.json").exists() for trial in front)
+    given = [f"--set={path}={value}" for path, value in (SMALL | files).items()]
+    command = [sys.executable, "-m", "automl", "run", str(STUDIES / "nas_cifar.yaml"), *given]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Trust in estimates" in done.stdout
+    history = open_study(str(tmp_path / "runs" / "nas-cifar")).history()
+    front = [one for one in facts(history).points if one.front]
+    assert all(one.metrics["nas_trained"] for one in front)
+    assert max(one.metrics["val_accuracy"] for one in front) > 0.2
+    for one in front:
+        folder = history.trials[one.trial].folder / (one.artifact if one.name else "")
+        assert load(folder)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
