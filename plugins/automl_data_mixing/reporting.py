@@ -48,8 +48,9 @@ def sections(history: automl.History) -> Iterator[automl.Section]:
         yield automl.Section("Data mixing", (automl.Text(text),))
         return
     facts = facts_of(history, runs, base)
-    shown = (front(facts), table(facts), domains(load(folder / "corpus")))
-    yield automl.Section("Data mixing", (*pretraining(runs, base), *shown))
+    figures = (front(facts), *lead(facts))
+    tables = (table(facts), domains(load(folder / "corpus")))
+    yield automl.Section("Data mixing", (*pretraining(runs, base), *figures, *tables))
     if facts.trials:
         best = facts.trials[int(np.argmax(facts.gains))][0]
         if record := read(best.folder / "mixing.json"):
@@ -151,10 +152,8 @@ def front(facts: Facts) -> automl.Figure:
     series = [
         automl.Series("static", *columns(facts.static), style="points"),
         automl.Series("static front", *columns(hull), style="line"),
+        automl.Series("other trials", *columns([p for _, p in facts.trials]), style="points"),
     ]
-    for name in sorted({policy_of(trial) for trial, _ in facts.trials}):
-        pairs = [pair for trial, pair in facts.trials if policy_of(trial) == name]
-        series.append(automl.Series(name, *columns(pairs), style="points"))
     return automl.Figure(
         "Forgetting against learning",
         tuple(series),
@@ -163,6 +162,27 @@ def front(facts: Facts) -> automl.Figure:
         "Points further down learned more of the targets, points further left forgot less of the "
         "sources. The line is the front of static mixtures, interpolated between those that were "
         "run; what lies below it is beyond them.",
+    )
+
+
+def lead(facts: Facts) -> Iterator[automl.Figure]:
+    """Draw how far the trials of each policy are beyond the static front, and the noise."""
+    if not facts.trials:
+        return
+    order = np.argsort([policy_of(trial) for trial, _ in facts.trials])
+    names = tuple(policy_of(facts.trials[i][0]) for i in order)
+    series = [automl.Series("trials", names, tuple(facts.gains[i] for i in order), style="points")]
+    if known := bool(np.isfinite(facts.noise).all()):
+        ends, edge = (names[0], names[-1]), facts.band
+        around = (edge, edge, -edge, -edge, edge)
+        series.append(automl.Series("noise band", (*ends, *ends[::-1], ends[0]), around))
+    yield automl.Figure(
+        "Front gain",
+        tuple(series),
+        "policy",
+        "distance beyond the static front " + ("(standard deviations)" if known else "(nats)"),
+        "What lies above the band is beyond the best static mixtures with 95 % confidence, each "
+        "trial taken alone; with many trials some get there by chance.",
     )
 
 
@@ -238,14 +258,9 @@ def agent(card: Any) -> tuple[Any, ...]:
     if reason := results.get("refused"):
         text += f" Conservative learning is not used: {reason}."
     order = sorted(weights, key=lambda name: -weights[name])
-    bars = automl.Series(
-        "change", tuple(order), tuple(weights[name] for name in order), style="bars"
+    moved = automl.Table(
+        "What moves the agent's target share: its mean change when one feature is shuffled",
+        ("feature", "change"),
+        tuple((name, weights[name]) for name in order),
     )
-    figure = automl.Figure(
-        "What moves the agent's target share",
-        (bars,),
-        "feature",
-        "mean change when it is shuffled",
-        "How much the target share changes when one feature is shuffled among all steps.",
-    )
-    return automl.Text(text), figure
+    return automl.Text(text), moved

@@ -190,6 +190,11 @@ def test_the_report_tells_what_is_beyond_the_static_front(tmp_path):
     assert [section.title for section in made] == ["Data mixing", "Mixtures of trial 0"]
     table = next(part for part in made[0].parts if isinstance(part, automl.Table))
     assert [(row[1], row[-1]) for row in table.rows] == [("agent", "beyond"), ("odm", "behind")]
+    figures = [part for part in made[0].parts if isinstance(part, automl.Figure)]
+    assert [figure.title for figure in figures] == ["Forgetting against learning", "Front gain"]
+    dots, band = figures[1].series
+    assert dots.x == ("agent", "odm")
+    assert dots.y[0] > max(band.y) == -min(band.y) > dots.y[1]
     river = made[1].parts[0]
     assert [series.style for series in river.series] == ["area"] * 3
     totals = np.sum([series.y for series in river.series], axis=0)
@@ -220,9 +225,9 @@ def test_the_report_shows_what_moves_the_agent(tmp_path):
     }  # fmt: skip
     (home / "agent").mkdir()
     (home / "agent" / "card.json").write_text(json.dumps(card))
-    text, figure = list(sections(history(tmp_path, [])))[-1].parts
+    text, table = list(sections(history(tmp_path, [])))[-1].parts
     assert "imitation 0.5000, conservative 0.4000; in use: imitation" in text.text
-    assert figure.series[0].x == ("preference", "progress")
+    assert table.rows == (("preference", 0.3), ("progress", 0.1))
 
 
 @pytest.mark.slow
