@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import automl
 from automl.cli import code
 from automl.testing import contract
-from automl.testing.contract import CHECKS, Subject
+from automl.testing.contract import (
+    CHECKS,
+    Subject,
+    a_training_that_breaks_is_called_what_it_is,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = {
@@ -63,6 +68,53 @@ def test_a_new_plugin_keeps_the_contract(stage, check, fresh, tmp_path):
 @pytest.mark.parametrize("check", RUNNING, ids=lambda check: check.__name__)
 def test_a_new_plugin_that_runs_keeps_the_contract(stage, check, fresh, tmp_path):
     check(fresh(stage), tmp_path / "check")
+
+
+def test_a_new_plugin_says_which_api_it_speaks(fresh):
+    assert fresh("build").kind().make.api == automl.API
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("my-build", "try my_build"),
+        ("class", "try class_plugin"),
+        ("model", "is the head of a path"),
+        ("pruning", "is installed, by automl"),
+    ],
+)
+def test_a_name_that_no_new_plugin_can_have_is_refused(name, words, tmp_path, capsys):
+    assert code(["plugin", "new", name, "-o", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+HIDES = """import automl
+
+
+class Hides:
+    @automl.hookimpl
+    def train(self, job):
+        try:
+            job.fit()
+        except Exception:
+            job.log(val_accuracy=0.0)
+        return True
+"""
+
+
+@pytest.mark.slow
+def test_a_plugin_that_hides_a_failure_breaks_the_contract(tmp_path):
+    (tmp_path / "hides.py").write_text(HIDES)
+    (tmp_path / "study.yaml").write_text(
+        "name: hides\nmodel: {class_path: automl.zoo.MLP}\ndata: {class_path: automl.zoo.Digits}\n"
+        "trainer: {max_epochs: 1}\nplugins: {hides: {path: hides.py}}\n"
+        "objectives: {val_accuracy: {goal: maximize}}\nspace: {model.width: {int: [2, 4]}}\n"
+        "budget: {trials: 1}\n"
+    )
+    with pytest.raises(AssertionError, match="training ended as oom, and is told as done"):
+        a_training_that_breaks_is_called_what_it_is(
+            Subject("hides", tmp_path / "study.yaml"), tmp_path / "check"
+        )
 
 
 def test_three_lines_turn_the_contract_on():

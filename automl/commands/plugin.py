@@ -21,8 +21,8 @@ def new(options: Namespace) -> int:
     if options.json:
         emit({"folder": str(folder), "study": str(study)})
         return 0
-    emit(f"wrote {folder}. Go on with:\n  cd {folder}\n  pip install -e . pytest\n  pytest -q")
-    emit("  automl run study.yaml")
+    emit(f"wrote {folder}. Go on with:\n  cd {folder}\n  pip install -e . pytest")
+    emit("  python -m pytest -q\n  automl run study.yaml")
     return 0
 
 

@@ -8,6 +8,8 @@ from string import Template
 
 from automl.errors import AutomlError
 from automl.files import write_text
+from automl.hooks import API
+from automl.plugins import RESERVED, find
 
 STAGES = ("build", "train", "refine")
 FILES = {
@@ -29,10 +31,9 @@ def write(name: str, stage: str, parent: Path, licence: str = "MIT") -> Path:
         licence: `MIT`, `Apache-2.0` or `none`.
 
     Raises:
-        AutomlError: the name is no identifier, or the folder is there already.
+        AutomlError: the name cannot be a plugin's or is taken, or the folder is there already.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
-        raise AutomlError(f"plugin new: {name!r} must be lower case letters, digits and _")
+    check(name)
     folder = parent / f"automl-{name.replace('_', '-')}"
     if folder.exists():
         raise AutomlError(f"plugin new: {folder} is there already; give another name or -o")
@@ -41,6 +42,7 @@ def write(name: str, stage: str, parent: Path, licence: str = "MIT") -> Path:
         "package": f"automl_{name}",
         "project": folder.name,
         "licence": "" if licence == "none" else f'license = "{licence}"',
+        "api": str(API),
         "title": "".join(part.title() for part in name.split("_")),
     }
     for target, template in FILES.items():
@@ -52,6 +54,23 @@ def write(name: str, stage: str, parent: Path, licence: str = "MIT") -> Path:
     if stage == "build":
         write_text(package / "callback.py", filled("callback.py.txt", words))
     return folder
+
+
+def check(name: str) -> None:
+    """Refuse a name that no study could use, and one that an installed plugin has."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
+        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:32] or "mine"
+        free = f"{near}_plugin" if keyword.iskeyword(near) else near
+        raise AutomlError(
+            f"plugin new: {name!r} must be lower case letters, digits and _, and no word of "
+            f"Python; try {free}"
+        )
+    if name in RESERVED:
+        raise AutomlError(f"plugin new: {name!r} is the head of a path in studies; give another")
+    if name in (taken := find()):
+        raise AutomlError(
+            f"plugin new: {name!r} is installed, by {taken[name].distribution}; give another name"
+        )
 
 
 def filled(template: str, words: dict[str, str]) -> str:
