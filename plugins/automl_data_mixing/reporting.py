@@ -157,8 +157,8 @@ def front(facts: Facts) -> automl.Figure:
     return automl.Figure(
         "Forgetting against learning",
         tuple(series),
-        "change of the mean source loss (nats a byte)",
-        "change of the mean target loss (nats a byte)",
+        "source loss, change (nats a byte)",
+        "target loss, change (nats a byte)",
         "Points further down learned more of the targets, points further left forgot less of the "
         "sources. The line is the front of static mixtures, interpolated between those that were "
         "run; what lies below it is beyond them.",
@@ -180,9 +180,10 @@ def lead(facts: Facts) -> Iterator[automl.Figure]:
         "Front gain",
         tuple(series),
         "policy",
-        "distance beyond the static front " + ("(standard deviations)" if known else "(nats)"),
-        "What lies above the band is beyond the best static mixtures with 95 % confidence, each "
-        "trial taken alone; with many trials some get there by chance.",
+        "front gain (sd)" if known else "front gain (nats)",
+        "Distance beyond the static front, sd of one run. What lies above the band is beyond the "
+        "best static mixtures with 95 % confidence, each trial taken alone; of many trials some "
+        "get there by chance.",
     )
 
 
@@ -239,7 +240,7 @@ def course(trial: automl.Trial, record: Any) -> tuple[automl.Figure, ...]:
             f"Losses over time ({what})",
             tuple(curves),
             "mixture",
-            "change of the held-out loss (nats a byte)",
+            "held-out loss, change (nats a byte)",
             "Change of each domain's held-out loss; one that rises is being forgotten.",
         ),
     )
