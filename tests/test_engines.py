@@ -134,6 +134,23 @@ def test_a_module_that_cannot_be_imported_is_named_before_any_trial(tmp_path):
         run(tmp_path, model={"class_path": "nosuch.Model"}, **LOCAL)
 
 
+@pytest.mark.slow
+def test_a_module_that_breaks_as_it_is_imported_is_named_before_any_trial(tmp_path):
+    (tmp_path / "broken.py").write_text("x = nothing\n")
+    toys.beside(tmp_path)
+    study = "import toys, automl, pathlib\nautoml.run(toys.study(pathlib.Path.cwd(),"
+    study += " engine='local', model={'class_path': 'broken.Net'}))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", study],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "importing 'broken' failed with NameError: name 'nothing'" in done.stderr
+    assert "unexpected EOF" not in done.stderr
+
+
 def test_a_path_of_the_space_that_the_model_does_not_take_is_refused(tmp_path):
     with pytest.raises(AutomlError, match=r"Blank takes no 'xx'; did you mean 'x'\?"):
         run(tmp_path, space={"model.xx": {"float": [0, 1]}})

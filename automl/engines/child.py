@@ -19,6 +19,7 @@ from automl.job import JobSpec, Line
 from automl.orphans import sign
 from automl.outcomes import to_json
 
+CLASSES = "AUTOML_CLASSES"  # variable that tells the fork server what jobs import
 LOG = "log.txt"
 RESULT = "result.json"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

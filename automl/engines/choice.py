@@ -9,7 +9,6 @@ from automl.events import Engine
 from automl.instantiate import find_class
 from automl.study import Study
 from automl.suggest import did_you_mean_or_known
-from automl.zoo import HOME as ZOO
 
 log = logging.getLogger("automl")
 ENGINES = ("local", "inline", "ray")
@@ -28,11 +27,11 @@ def make_engine(study: Study) -> Engine:
     if name == "local":
         from automl.engines.local import LocalEngine
 
-        return LocalEngine(study.resources, modules(study))
+        return LocalEngine(study.resources, classes(study))
     if name == "ray":
         from automl.engines.ray import RayEngine
 
-        return RayEngine(study.resources, address_of(study), modules(study))
+        return RayEngine(study.resources, address_of(study), classes(study))
     if "." in name:
         return third_party(name, study)
     raise StudyError(
@@ -70,11 +69,6 @@ def address_of(study: Study) -> str | None:
     return None if isinstance(study.engine, str) else study.engine.address
 
 
-def modules(study: Study) -> list[str]:
-    """Return the modules that every trial will import, but none beside the study file."""
-    paths = [one.class_path for one in (study.model, study.data) if one is not None]
-    found = []
-    for path in paths:
-        module, _, name = path.rpartition(".")
-        found.append(f"{module}.{ZOO[name]}" if module == "automl.zoo" and name in ZOO else module)
-    return found
+def classes(study: Study) -> list[str]:
+    """Return the classes that every trial will import."""
+    return [one.class_path for one in (study.model, study.data) if one is not None]

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from automl.devices import Lent, Slots, cores, memory, visible_gpus
-from automl.engines.child import RESULT, main
+from automl.engines.child import CLASSES, RESULT, main
 from automl.engines.memory import died, oom_kills, used
 from automl.events import Ended, Event, Outcome, Started
 from automl.files import read_json
@@ -49,14 +49,14 @@ class LocalEngine:
 
     Args:
         resources: what one job needs.
-        modules: what jobs import; loaded once, before any job is forked.
+        classes: what jobs import, by class path; loaded once, before any job is forked.
         lent: gives devices to jobs; by default those of this machine are shared out.
     """
 
     def __init__(
         self,
         resources: Resources,
-        modules: Sequence[str] = (),
+        classes: Sequence[str] = (),
         lent: Lent | None = None,
     ) -> None:
         self.slots = lent or Slots(resources, wanted_gpus(resources), cores(), memory())
@@ -66,7 +66,8 @@ class LocalEngine:
         self.running: dict[str, Running] = {}
         self.started: list[Started] = []
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["automl.engines.preload", *modules])
+        self.context.set_forkserver_preload(["automl.engines.preload"])
+        os.environ[CLASSES] = ",".join(classes)
         with hidden_main():
             multiprocessing.forkserver.ensure_running()
 

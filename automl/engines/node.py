@@ -30,12 +30,12 @@ class Node:
 
     Args:
         resources: what one job needs.
-        modules: what jobs import.
+        classes: what jobs import.
     """
 
-    def __init__(self, resources: Resources, modules: Sequence[str]) -> None:
+    def __init__(self, resources: Resources, classes: Sequence[str]) -> None:
         self.lent = Lent()
-        self.engine = LocalEngine(resources, modules, self.lent)
+        self.engine = LocalEngine(resources, classes, self.lent)
         self.said: list[Event] = []
         self.inbox: SimpleQueue[Command] = SimpleQueue()
         self.bell, self.button = os.pipe()

@@ -35,7 +35,7 @@ class RayEngine:
         resources: what one job needs; `parallel` counts the jobs of all nodes.
         address: `local` starts a cluster of this machine alone; `auto` joins the one that runs here
             or that `RAY_ADDRESS` names; `host:port` joins that one.
-        modules: what jobs import.
+        classes: what jobs import.
 
     Raises:
         AutomlError: Ray is not installed, there is no such cluster, or one of its nodes has other
@@ -43,10 +43,10 @@ class RayEngine:
     """
 
     def __init__(
-        self, resources: Resources, address: str | None = None, modules: Sequence[str] = ()
+        self, resources: Resources, address: str | None = None, classes: Sequence[str] = ()
     ) -> None:
         self.ray = cluster.library()
-        self.resources, self.modules = resources, tuple(modules)
+        self.resources, self.classes = resources, tuple(classes)
         self.wanted = cluster.need(resources)
         self.nodes: dict[str, Remote] = {}
         self.left_out: dict[str, float] = {}  # nodes that are not to be used, and until when
@@ -177,7 +177,7 @@ class RayEngine:
                 self.bundles.leave(name)
             elif name not in self.nodes:
                 host = self._host(name)
-                self.nodes[name] = start(self.ray, name, host, self.resources, self.modules)
+                self.nodes[name] = start(self.ray, name, host, self.resources, self.classes)
 
     def _host(self, name: str) -> str:
         """Return the name of a node's machine, with Ray's name of it if it has several nodes."""

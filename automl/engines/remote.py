@@ -95,7 +95,7 @@ class Remote:
             self.actor.remove.options(concurrency_group="files").remote(folder)
 
 
-def start(ray: Any, node: str, host: str, resources: Resources, modules: Sequence[str]) -> Remote:
+def start(ray: Any, node: str, host: str, resources: Resources, classes: Sequence[str]) -> Remote:
     """Put an actor on a node, which takes nothing of it: jobs have bundles of their own."""
     strategy = importlib.import_module("ray.util.scheduling_strategies")
     actor = (
@@ -104,7 +104,7 @@ def start(ray: Any, node: str, host: str, resources: Resources, modules: Sequenc
             scheduling_strategy=strategy.NodeAffinitySchedulingStrategy(node, soft=False),
             runtime_env={"env_vars": QUIET},
         )
-        .remote(resources, modules)
+        .remote(resources, classes)
     )
     return Remote(ray, node, host, actor, actor.introduce.remote())
 
