@@ -61,13 +61,23 @@ def on_ray(cluster, folder, name, plugin="Slow", **changes):
     return toys.study(toys.beside(folder, plugin), **given)
 
 
-def start(study, folder):
-    """Start a driver of its own."""
-    path = folder / f"{study.name}.yaml"
-    path.write_text(dump(study), encoding="utf-8")
-    command = [sys.executable, "-m", "automl", "run", path.name]
-    with (folder / f"{study.name}.txt").open("a") as output:
-        return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+@pytest.fixture
+def start():
+    """Start drivers of their own; none outlives its test."""
+    drivers = []
+
+    def begin(study, folder):
+        path = folder / f"{study.name}.yaml"
+        path.write_text(dump(study), encoding="utf-8")
+        command = [sys.executable, "-m", "automl", "run", path.name]
+        with (folder / f"{study.name}.txt").open("a") as output:
+            drivers.append(subprocess.Popen(command, cwd=folder, stdout=output, stderr=output))
+        return drivers[-1]
+
+    yield begin
+    for driver in drivers:
+        driver.kill()
+        driver.wait()
 
 
 def trials_of(folder, name):
@@ -123,7 +133,9 @@ def hosts(trials):
     return {attempt.host for trial in trials for attempt in trial.attempts}
 
 
-def test_trials_of_each_size_survive_a_node_that_is_killed_in_the_middle(cluster, nodes, tmp_path):
+def test_trials_of_each_size_survive_a_node_that_is_killed_in_the_middle(
+    cluster, nodes, tmp_path, start
+):
     drivers = {}
     for gpus in (1.0, 2.0, 0.5):
         name = f"gpus-{gpus:g}".replace(".", "-")
@@ -143,7 +155,7 @@ def test_trials_of_each_size_survive_a_node_that_is_killed_in_the_middle(cluster
     assert lost > 0
 
 
-def test_a_driver_that_is_killed_goes_on_where_it_was(cluster, nodes, tmp_path):
+def test_a_driver_that_is_killed_goes_on_where_it_was(cluster, nodes, tmp_path, start):
     study = on_ray(cluster, tmp_path, "again", resources={"parallel": 4})
     driver = start(study, tmp_path)
     wait_for(tmp_path, "again", done(4))
@@ -153,7 +165,7 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(cluster, nodes, tmp_path):
     assert all(len(one.attempts) <= 2 for one in trials)
 
 
-def test_a_node_that_is_added_is_used(cluster, tmp_path):
+def test_a_node_that_is_added_is_used(cluster, tmp_path, start):
     add(cluster, num_cpus=1)
     study = on_ray(cluster, tmp_path, "more", budget={"trials": COUNT})
     driver = start(study, tmp_path)
@@ -237,7 +249,7 @@ def far(cluster, tmp_path):
     node.wait()
 
 
-def test_files_of_trials_travel_where_no_disk_is_shared(cluster, far, tmp_path):
+def test_files_of_trials_travel_where_no_disk_is_shared(cluster, far, tmp_path, start):
     changes = {
         "model": {"class_path": "toys.Line"},
         "data": {"class_path": "toys.Pairs"},
@@ -252,13 +264,13 @@ def test_files_of_trials_travel_where_no_disk_is_shared(cluster, far, tmp_path):
     assert any(one.artifact and (one.folder / one.artifact).is_file() for one in trials)
 
 
-def test_what_is_prepared_travels_where_no_disk_is_shared(cluster, far, tmp_path):
+def test_what_is_prepared_travels_where_no_disk_is_shared(cluster, far, tmp_path, start):
     study = on_ray(cluster, tmp_path, "mapped", "spread.Mapped")
     trials = ended_well(start(study, tmp_path), tmp_path, "mapped")
     assert {one.metrics["near"] for one in trials} == {30.0}
 
 
-def test_mapped_work_is_spread_over_nodes(cluster, nodes, tmp_path):
+def test_mapped_work_is_spread_over_nodes(cluster, nodes, tmp_path, start):
     study = on_ray(cluster, tmp_path, "spread", "spread.Mapped", resources={"cpus": 4})
     trials = ended_well(start(study, tmp_path), tmp_path, "spread")
     assert {one.metrics["near"] for one in trials} == {30.0}
@@ -266,7 +278,9 @@ def test_mapped_work_is_spread_over_nodes(cluster, nodes, tmp_path):
     assert len({log.read_text() for log in logs}) > 1
 
 
-def test_when_ray_itself_is_restarted_the_same_command_goes_on(cluster, tmp_path, monkeypatch):
+def test_when_ray_itself_is_restarted_the_same_command_goes_on(
+    cluster, tmp_path, monkeypatch, start
+):
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")
     add(cluster, num_cpus=2)
     driver = start(on_ray(cluster, tmp_path, "again"), tmp_path)
@@ -279,7 +293,7 @@ def test_when_ray_itself_is_restarted_the_same_command_goes_on(cluster, tmp_path
     other.shutdown()
 
 
-def test_an_interrupted_driver_leaves_what_it_ran_for_the_next(cluster, nodes, tmp_path):
+def test_an_interrupted_driver_leaves_what_it_ran_for_the_next(cluster, nodes, tmp_path, start):
     study = on_ray(cluster, tmp_path, "again", resources={"parallel": 4})
     driver = start(study, tmp_path)
     wait_for(tmp_path, "again", done(2))

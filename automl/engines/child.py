@@ -20,6 +20,7 @@ from automl.orphans import sign
 from automl.outcomes import to_json
 
 CLASSES = "AUTOML_CLASSES"  # variable that tells the fork server what jobs import
+DRIVER = "AUTOML_DRIVER"  # variable that tells it the driver's process and folder of sockets
 LOG = "log.txt"
 RESULT = "result.json"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -119,7 +120,7 @@ def work(spec: JobSpec, line: Line, threads: int, crew: Crew) -> Outcome:
     from automl import stages
 
     torch.set_num_threads(threads)
-    crew.join(gpus=bool(spec.devices))
+    crew.join(gpus=bool(spec.devices) and torch.cuda.is_available())
     outcome = stages.run(spec, line)
     if outcome.failure is not None:
         sys.stderr.write(outcome.failure.traceback)
