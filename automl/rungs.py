@@ -16,14 +16,13 @@ known of a trial from its start, its cost, counts from the first rung; infeasibl
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-import numpy as np
-
 from automl.places import Order, Place, place
+from automl.rivals import Field, Rivals
 from automl.study import Constraint, Fidelity, Objective
 
 EDGE = 1e-9  # progress that is short of a rung by rounding alone has reached it
@@ -82,10 +81,6 @@ class Aims:
     constraints: Mapping[str, Constraint]
     order: Order
 
-    def known(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
-        """Return the objectives that these metrics hold."""
-        return tuple(name for name in self.objectives if name in metrics)
-
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Add up how far metrics are beyond their bounds, in units of the bounds; 0 if feasible.
 
@@ -97,24 +92,14 @@ class Aims:
             if name in metrics
         )
 
-    def place(
-        self, index: int, rivals: Sequence[Mapping[str, float]], names: Sequence[str], eta: float
-    ) -> Place:
-        """Find the place of one of several trials.
-
-        Args:
-            index: of the trial among its rivals.
-            rivals: metrics of all in the order of arrival, its own among them.
-            names: objectives to compare.
-            eta: one in `eta` is kept at least.
-        """
-        table = [[one[name] for name in names] for one in rivals]
+    def place(self, field: Field, eta: float) -> Place:
+        """Find the place of a trial among its rivals, of whom one in `eta` is kept at least."""
         return place(
-            index,
-            np.asarray(table, dtype=np.float64),
-            np.asarray([self.violation(one) for one in rivals]),
-            tuple(self.objectives[name].goal for name in names),
-            least=math.ceil(len(rivals) / eta),
+            field.index,
+            field.values,
+            field.violations,
+            tuple(self.objectives[name].goal for name in field.names),
+            least=math.ceil(len(field.violations) / eta),
             order=self.order,
         )
 
@@ -156,9 +141,9 @@ class Rungs:
         self.aims = Aims(dict(objectives), dict(constraints or {}), order)
         self.seed = seed
         self.not_before = not_before
-        self.decisions: list[Decision] = []
         self.metrics: dict[int, dict[str, float]] = {}  # the latest that is known of each trial
         self.reached: dict[tuple[int, int], dict[int, dict[str, float]]] = {}  # bracket and rung
+        self.rivals: dict[tuple[int, int], Rivals] = {}  # the same, as arrays
         self.highest: dict[int, int] = {}
         self.judged: dict[int, int] = {}  # the highest rung at which each was compared
         self.spared: dict[int, Decision] = {}
@@ -171,30 +156,44 @@ class Rungs:
             step: its progress in the study's unit; 0 for what is known before training.
             metrics: what is new; what it reported before still holds.
         """
+        return (
+            self.decide(trial, step)
+            if self.arrives(trial, step, metrics)
+            else Decision(trial, step)
+        )
+
+    def recall(self, trial: int, step: float, metrics: Mapping[str, float]) -> None:
+        """Take what a trial has reported to an earlier driver.
+
+        It was decided then whether it goes on; what is not in the record is who was spared.
+        """
+        if self.arrives(trial, step, metrics):
+            self.judged[trial] = self.highest[trial]
+            if self.spares(trial):
+                self.decide(trial, step)
+
+    def arrives(self, trial: int, step: float, metrics: Mapping[str, float]) -> bool:
+        """Take what a trial reports, and say whether it is to be compared now."""
         known = self.metrics.setdefault(trial, {})
         known.update(metrics)
         if trial in self.spared:
-            return Decision(trial, step)
-        rung = rung_of(step, self.fidelity)
-        if rung is None or rung < self.bracket(trial):
-            return Decision(trial, step)
+            return False
+        rung, bracket = rung_of(step, self.fidelity), self.bracket(trial)
+        if rung is None or rung < bracket:
+            return False
         if rung > self.highest.get(trial, -1):
             self.highest[trial] = rung
-            self.reached.setdefault((self.bracket(trial), rung), {})[trial] = dict(known)
+            self.reached.setdefault((bracket, rung), {})[trial] = dict(known)
+            rivals = self.rivals.setdefault((bracket, rung), Rivals(tuple(self.aims.objectives)))
+            rivals.add(trial, known, self.aims.violation(known))
         waits = step < self.not_before * (1 - EDGE)
-        if waits or self.judged.get(trial, -1) == self.highest[trial]:
-            return Decision(trial, step)
-        return self.decide(trial, step)
+        return not waits and self.judged.get(trial, -1) < self.highest[trial]
 
     def decide(self, trial: int, step: float) -> Decision:
         """Compare a trial with those that have reached its highest rung so far."""
         rung = self.judged[trial] = self.highest[trial]
-        reached = self.reached[self.bracket(trial), rung]
-        names = self.aims.known(reached[trial])
-        rivals = {number: one for number, one in reached.items() if set(names) <= one.keys()}
-        found = self.aims.place(
-            list(rivals).index(trial), list(rivals.values()), names, self.fidelity.eta
-        )
+        field = self.rivals[self.bracket(trial), rung].field(trial)
+        found = self.aims.place(field, self.fidelity.eta)
         weak = found.position > found.kept
         spare = weak and self.spares(trial)
         decision = Decision(
@@ -203,14 +202,13 @@ class Rungs:
             not weak or spare,
             self.fidelity.min * self.fidelity.eta**rung,
             found.position,
-            len(rivals),
+            len(field.violations),
             found.kept,
             spare,
-            tuple(name for name in self.aims.objectives if name not in names),
+            tuple(name for name in self.aims.objectives if name not in field.names),
         )
         if spare:
             self.spared[trial] = decision
-        self.decisions.append(decision)
         return decision
 
     def bracket(self, trial: int) -> int:

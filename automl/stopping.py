@@ -13,13 +13,14 @@ from automl.study import Fidelity
 
 def replay(rule: Rule, trials: Iterable[Trial]) -> None:
     """Tell a rule what trials have reported, in the order in which it came."""
+    tell = rule.recall if isinstance(rule, Rungs) else rule.report
     come = [
         (when, trial.number, index, report)
         for trial in trials
         for index, (when, report) in enumerate(arrivals(trial))
     ]
     for _, number, _, report in sorted(come, key=lambda one: one[:3]):
-        rule.report(number, report.step, report.metrics)
+        tell(number, report.step, report.metrics)
 
 
 def arrivals(trial: Trial) -> Iterator[tuple[float, Report]]:

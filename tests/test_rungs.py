@@ -143,10 +143,10 @@ def test_recorded_reports_rebuild_the_rungs(curves, seed, cut):
     expected, _ = run(whole, events)
     recorded = [(d.trial, d.step, curves[d.trial][int(d.step) - 1]) for d in expected]
     for trial, epoch, value in recorded[:cut]:
-        again.report(trial, epoch, {"accuracy": value})
+        again.recall(trial, epoch, {"accuracy": value})
     got = [again.report(t, e, {"accuracy": v}) for t, e, v in recorded[cut:]]
     assert got == expected[cut:]
-    assert again.decisions == whole.decisions
+    assert again.spared == whole.spared
 
 
 def test_a_retried_trial_keeps_its_first_place_at_a_rung():
@@ -350,3 +350,11 @@ def test_as_many_as_are_kept_have_a_place_among_the_kept(points, least, objectiv
         kept = min(places[0].kept, len(points))
         assert sum(found.position <= found.kept for found in places) == kept
         assert places[0].kept >= least
+
+
+def test_a_rung_has_room_for_hundreds():
+    stopping = rungs(TWO)
+    for trial in range(300):
+        metrics = {"accuracy": 1 / (1 + trial), "parameters": trial}
+        last = stopping.report(trial, 1, metrics)
+    assert (last.position, last.among, last.kept) == (300, 300, 100)
