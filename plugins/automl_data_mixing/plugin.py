@@ -33,7 +33,9 @@ class DataMixing:
             proposed["preference"] = automl.Float(0.1, 0.9, when={"policy": told})
         ruled = tuple(policy for policy in ("static", "schedule") if policy in policies)
         if self.options.search_composition and ruled:
-            for domain in self.options.domains:
+            fields = [domain.field for domain in self.options.domains]
+            # the logit of a domain that is alone in its field would change nothing
+            for domain in (d for d in self.options.domains if fields.count(d.field) > 1):
                 logit = automl.Float(-3, 3, default=0.0, when={"policy": ruled})
                 proposed[f"composition.{domain.name}"] = logit
         return proposed
