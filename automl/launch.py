@@ -107,13 +107,13 @@ def begin(record: "Record", ready: Plan) -> bool:
         same(json.loads(found.fingerprint), wanted, ready.study.name)
     else:
         refuse_leftovers(record.folder)
+    known = provenance(ready.here) if found is None else json.loads(found.provenance)
+    text = dump(ready.resolved(), [f"{name}: {said}" for name, said in known.items()])
     resolved = record.folder / "study.yaml"
-    if found is None or not resolved.exists():  # as on another host, without a shared disk
-        known = provenance(ready.here)
-        notes = [f"{name}: {text}" for name, text in known.items()]
-        write_text(resolved, dump(ready.resolved(), notes))
-        if found is None:
-            record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
+    if not resolved.exists() or resolved.read_text(encoding="utf-8") != text:
+        write_text(resolved, text)  # what may change, such as the budget, is as of this run
+    if found is None:
+        record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
     return found is None
 
 
@@ -121,14 +121,17 @@ def warm(optimizer: "Optimizer", ready: Plan) -> None:
     """Teach the optimizer what earlier studies found.
 
     Raises:
-        AutomlError: an earlier study has nothing that fits this one.
+        AutomlError: there is no such study, or it has nothing that fits this one.
     """
     from automl.archive import open_study
     from automl.teaching import teach
     from automl.warmstart import lessons
 
     for named in ready.study.search.warm_start:
-        history = open_study(named).history()
+        try:
+            history = open_study(named).history()
+        except AutomlError as error:
+            raise AutomlError(f"search.warm_start: {error}") from error
         if not teach(optimizer, lessons(history, ready.study, ready.space)):
             raise AutomlError(
                 f"search.warm_start: no point of {named!r} fits this study: parameters must lie "

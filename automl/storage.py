@@ -123,6 +123,19 @@ def limit_idle(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
+def reach(url: str) -> None:
+    """Connect to a database that is a server's, and leave it; a file is made when it is needed.
+
+    Raises:
+        StorageError: it cannot be reached.
+    """
+    if is_sqlite(url):
+        return
+    with faults(url):
+        engine = create_engine(url, poolclass=NullPool)
+        engine.connect().close()
+
+
 @contextmanager
 def alone(url: str) -> Iterator[None]:
     """Keep other drivers from opening a shared database at the same time: one makes the tables."""

@@ -161,6 +161,19 @@ def test_plan_shows_no_more_points_than_a_grid_has(here, capsys):
     assert [point["model.lr"] for point in planned["proposals"]] == [0.25, 0.75]
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("storage=postgresql+psycopg://nobody@127.0.0.1:1/none", "127.0.0.1"),
+        ("search.warm_start=[elsewhere]", "search.warm_start: no study 'elsewhere' has run here"),
+    ],
+)
+def test_plan_looks_at_what_a_run_would_open(here, capsys, setting, said):
+    (here / "study.yaml").write_text(trainable(STUDY))
+    assert code(["plan", "study.yaml", "--set", setting]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_plan_shows_what_plugins_would_do(here, capsys):
     toys.beside(here, "Preview")
     text = STUDY.replace("toys.Blank", "toys.Line").replace("model.x", "model.lr")

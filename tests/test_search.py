@@ -7,6 +7,7 @@ import pytest
 import toys
 
 import automl
+from automl.archive import read_study
 from automl.errors import AutomlError, StorageError, StudyError
 from automl.testing.invariants import broken
 
@@ -47,6 +48,7 @@ def test_a_larger_budget_goes_on_where_the_smaller_one_ended(tmp_path):
     run(tmp_path / "cut", budget={"trials": 2})
     again = run(tmp_path / "cut")
     assert [t.params for t in again.trials] == [t.params for t in whole.trials]
+    assert read_study(again.folder).budget.trials == 6
 
 
 def test_fresh_puts_the_earlier_run_aside(tmp_path):

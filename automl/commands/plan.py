@@ -56,14 +56,17 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
     # a check of the file alone needs none of these
     from automl.asking import Asker
     from automl.engines.choice import make_engine
-    from automl.launch import ask, inspect, job, opened
+    from automl.launch import ask, inspect, job, opened, warm
     from automl.optimizer import Optimizer
+    from automl.storage import reach, url_of
 
     with tempfile.TemporaryDirectory(prefix="automl-plan-") as name:
         home = Path(name)
+        reach(url_of(file.study.storage, home))
         with opened(make_engine(file.study)) as engine:
             ready = plan(file, inspect(file, planned, engine, home))
             optimizer = Optimizer(f"sqlite:///{home / 'plan.db'}", ready.study, ready.space)
+            warm(optimizer, ready)
             asker = Asker(ready, optimizer)
             numbers = takewhile(asker.left, range(count))
             points = [asker.ask(number).params for number in numbers]
