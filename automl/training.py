@@ -27,6 +27,7 @@ from automl.saving import Saver
 from automl.settings import Settings
 from automl.study import Component, Study
 
+ENDS = {"max_epochs", "max_steps", "max_time"}  # arguments of the Trainer that end a fit
 QUIET: dict[str, Any] = {
     "logger": False,
     "enable_progress_bar": False,
@@ -111,7 +112,9 @@ class Lightning:
         arguments = QUIET | dict(given)
         if fidelity and fidelity.max and fidelity.unit in {"epoch", "step"}:
             arguments.setdefault(f"max_{fidelity.unit}s", int(fidelity.max))
-        if not {"max_epochs", "max_steps", "max_time"} & arguments.keys():
+        elif fidelity and fidelity.max and not ENDS & arguments.keys():
+            arguments["max_time"] = {"seconds": fidelity.max}
+        if not ENDS & arguments.keys():
             raise AutomlError("trainer: give max_epochs or max_steps, or training never ends")
         accelerator = "gpu" if job.device == "cuda" else "cpu"
         ours = {"accelerator": accelerator, "default_root_dir": str(job.folder)}

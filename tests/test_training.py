@@ -10,6 +10,7 @@ import toys
 from automl import stages
 from automl.checkpoints import Checkpoints
 from automl.job import JobSpec
+from automl.study import Fidelity
 
 
 class Heard:
@@ -100,6 +101,16 @@ def test_training_without_an_end_is_refused(tmp_path):
     outcome = stages.run(spec(tmp_path, trainer={}), Heard())
     assert outcome.state == "broken"
     assert "give max_epochs or max_steps" in outcome.message
+
+
+def test_seconds_end_a_training_that_has_no_other_end_and_are_what_it_reports(tmp_path):
+    fidelity = Fidelity(unit="seconds", min=0.2, max=0.8)
+    line = Heard()
+    outcome = stages.run(spec(tmp_path, trainer={}, fidelity=fidelity), line)
+    steps = [step for step, _ in line.reports]
+    assert outcome.state == "done"
+    assert steps == sorted(steps)
+    assert steps[-1] > 0.2
 
 
 def test_what_the_engine_sets_is_not_the_studys_to_set(tmp_path):
