@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import get_temp_dir
 from types import ModuleType
 from typing import Any, Literal
 
 from automl.devices import Lent, Slots, cores, memory, visible_gpus
-from automl.engines.child import CLASSES, RESULT, main
+from automl.engines.child import CLASSES, DRIVER, RESULT, main
 from automl.engines.memory import died, oom_kills, used
 from automl.events import Ended, Event, Outcome, Started
 from automl.files import read_json
@@ -68,6 +69,7 @@ class LocalEngine:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["automl.engines.preload"])
         os.environ[CLASSES] = ",".join(classes)
+        os.environ[DRIVER] = f"{os.getpid()}:{get_temp_dir()}"
         with hidden_main():
             multiprocessing.forkserver.ensure_running()
 
