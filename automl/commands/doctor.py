@@ -106,7 +106,7 @@ def cluster(address: str) -> str:
     cluster.join(ray, address, Resources())
     try:
         nodes = [node for node in ray.nodes() if cluster.fits({"CPU": 1}, node)]
-        cluster.check(ray, nodes, cluster.versions())
+        cluster.check(ray, nodes)
     finally:
         ray.shutdown()
     there = "; ".join(cluster.amounts(node["Resources"]) for node in nodes)

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +134,25 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     )
 
 
-def check(ray: Any, nodes: Iterable[Mapping[str, Any]], here: Mapping[str, str]) -> None:
-    """Compare the environments of nodes with the driver's.
+def check(ray: Any, nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Compare the environments of nodes with the driver's, and return the driver's.
+
+    What differs is compared once more: somebody may be editing it.
 
     Raises:
         AutomlError: a node has another one, or cannot say which.
     """
+    here = versions()
+    if compared(ray, nodes, here):
+        here = versions()
+        if wrong := compared(ray, nodes, here):
+            said = "\n  ".join(wrong)
+            raise AutomlError(f"engine: {said}\n  install the same versions on every node")
+    return here
+
+
+def compared(ray: Any, nodes: Iterable[Mapping[str, Any]], here: Mapping[str, str]) -> list[str]:
+    """Say in words which nodes have another environment."""
     strategy = importlib.import_module("ray.util.scheduling_strategies")
     ask = ray.remote(num_cpus=0, max_retries=0)(versions)
     asked = {}
@@ -153,9 +166,7 @@ def check(ray: Any, nodes: Iterable[Mapping[str, Any]], here: Mapping[str, str])
         except ray.exceptions.RayError as error:
             differ = f"it cannot say its versions: {reason(error)}"
         wrong += [f"node {name} has another environment: {differ}"] if differ else []
-    if wrong:
-        said = "\n  ".join(wrong)
-        raise AutomlError(f"engine: {said}\n  install the same versions on every node")
+    return wrong
 
 
 def reason(error: BaseException) -> str:

@@ -57,9 +57,8 @@ class RayEngine:
             cluster.join(self.ray, address or "auto", resources)
         with ExitStack() as unless_ready:
             unless_ready.callback(self._leave)
-            self.versions = cluster.versions()
             fitting = [node for node in self.ray.nodes() if cluster.fits(self.wanted, node)]
-            cluster.check(self.ray, fitting, self.versions)
+            self.versions = cluster.check(self.ray, fitting)
             unless_ready.pop_all()
         limit = resources.parallel if isinstance(resources.parallel, int) else None
         self.bundles = Bundles(self.ray, self.wanted, limit)
