@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from automl.errors import AutomlError
 from automl.instantiate import build
 from automl.planning import Plan
 from automl.plugins import Plugins
@@ -30,14 +31,21 @@ class Patient:
 
 
 def rule_of(plan: Plan) -> Rule | None:
-    """Return the rule of stopping of a study, or None if it stops no trial early."""
+    """Return the rule of stopping of a study, or None if it stops no trial early.
+
+    Raises:
+        AutomlError: what the study names is no rule.
+    """
     study = plan.study
     if study.fidelity is None or study.fidelity.stop == "off":
         return None
     not_before = grace_of(plan.plugins, study)
     if not isinstance(study.fidelity.stop, str):
         made = study.fidelity.stop
-        return Patient(cast(Rule, build(made.class_path, made.init_args)), not_before)
+        rule = build(made.class_path, made.init_args)
+        if not callable(getattr(rule, "report", None)):
+            raise AutomlError(f"fidelity.stop: {made.class_path} has no method 'report'; give one")
+        return Patient(cast(Rule, rule), not_before)
     return Rungs(
         completed(study.fidelity, study.trainer),
         study.objectives,

@@ -1,6 +1,7 @@
 """Optuna's samplers: chosen by name or rule, reseeded for each trial, kept off forbidden points."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,9 @@ class Reseeded(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Value]:
-        relative = sampler.infer_relative_search_space(study, trial)
-        drawn = sampler.sample_relative(study, trial, relative)
+        with blamed(sampler):
+            relative = sampler.infer_relative_search_space(study, trial)
+            drawn = sampler.sample_relative(study, trial, relative)
         params: dict[str, Value] = {}
         for name in self.space.order():
             parameter = self.space[name]
@@ -147,7 +149,8 @@ class Reseeded(BaseSampler):
             elif search_space[name].single():
                 params[name] = parameter.middle()
             else:
-                value = sampler.sample_independent(study, trial, name, search_space[name])
+                with blamed(sampler):
+                    value = sampler.sample_independent(study, trial, name, search_space[name])
                 params[name] = decode(parameter, value)
         return params
 
@@ -181,6 +184,24 @@ class Reseeded(BaseSampler):
         self.inner.after_trial(study, trial, state, values)
 
 
+@contextmanager
+def blamed(sampler: BaseSampler) -> Iterator[None]:
+    """Say that it was the sampler that could not propose, and what it lacks."""
+    name = type(sampler).__name__
+    try:
+        yield
+    except ImportError as error:
+        lacking = error.name or "a package"
+        raise AutomlError(
+            f"search.sampler: {name} needs {lacking}, which is not installed; pip install {lacking}"
+        ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise AutomlError(
+            f"search.sampler: {name} cannot propose a point: {type(error).__name__}: {error}; "
+            "choose another sampler"
+        ) from error
+
+
 def reseed(sampler: BaseSampler, seed: tuple[int, ...]) -> None:
     """Seed every random state inside a sampler, and drop what it has fitted so far."""
     for index, state in enumerate(states(sampler, set())):
@@ -198,7 +219,9 @@ def states(thing: Any, seen: set[int]) -> Iterator[LazyRandomState]:
     seen.add(id(thing))
     if isinstance(thing, LazyRandomState):
         yield thing
-    elif type(thing).__module__.startswith("optuna.samplers") and hasattr(thing, "__dict__"):
+    elif hasattr(thing, "__dict__") and (
+        isinstance(thing, BaseSampler) or type(thing).__module__.startswith("optuna.samplers")
+    ):
         for value in vars(thing).values():
             yield from states(value, seen)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from automl.history import History, Report, Trial
 from automl.pareto import non_dominated
@@ -11,16 +11,25 @@ from automl.sections import Figure, Part, Section, Series, Table, Text
 from automl.study import Fidelity
 
 
-def replay(rule: Rule, trials: Iterable[Trial]) -> None:
-    """Tell a rule what trials have reported, in the order in which it came."""
-    tell = rule.recall if isinstance(rule, Rungs) else rule.report
+def replay(rule: Rule, trials: Collection[Trial]) -> set[int]:
+    """Tell a rule what trials have reported, in the order in which it came.
+
+    Returns:
+        Those of the trials that have not ended which it had stopped, or would have.
+    """
+    ended = {trial.number for trial in trials if trial.state not in {"running", "waiting"}}
     come = [
         (when, trial.number, index, report)
         for trial in trials
         for index, (when, report) in enumerate(arrivals(trial))
     ]
+    stopped = set()
     for _, number, _, report in sorted(come, key=lambda one: one[:3]):
-        tell(number, report.step, report.metrics)
+        if number in ended and isinstance(rule, Rungs):
+            rule.recall(number, report.step, report.metrics)
+        elif not rule.report(number, report.step, report.metrics).goes_on:
+            stopped.add(number)
+    return stopped - ended
 
 
 def arrivals(trial: Trial) -> Iterator[tuple[float, Report]]:

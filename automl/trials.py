@@ -63,7 +63,7 @@ class Trials:
         self.elsewhere: list[Trial] = []  # that ended with other drivers, until `tidy`
         self.rule = rule_of(plan)
         if self.rule is not None:
-            replay(self.rule, self.all.values())
+            self.halted |= replay(self.rule, self.all.values())
 
     def more(self, left: Callable[[], bool]) -> JobSpec | None:
         """Return the next attempt to run: one that was cut, else a new trial if any is left."""
@@ -134,10 +134,9 @@ class Trials:
         """Compare a trial with the others at its rung, if the study stops trials early."""
         if self.rule is None:
             return True
-        goes_on = self.rule.report(number, report.step, report.metrics).goes_on
-        if not goes_on:
+        if not self.rule.report(number, report.step, report.metrics).goes_on:
             self.halted.add(number)
-        return goes_on
+        return number not in self.halted
 
     def flush(self) -> None:
         """Write the reports that have come in, all in one transaction."""

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import optuna
 import pytest
 import toys
 
@@ -30,6 +31,49 @@ def test_the_stopper_of_the_page_stops_what_it_says(root, tmp_path, monkeypatch)
     sys.modules.pop("stopper")
     assert [trial.state for trial in trials] == ["stopped"] * 2
     assert [max(report.step for report in trial.reports) for trial in trials] == [2, 2]
+
+
+def test_what_is_no_stopper_is_refused(tmp_path):
+    stop = {"class_path": f"{__name__}.Whole", "init_args": {"resources": 1, "address": ""}}
+    fidelity = {"max": 4, "stop": stop}
+    with pytest.raises(AutomlError, match="Whole has no method 'report'"):
+        automl.run(toys.study(tmp_path, fidelity=fidelity), here=toys.beside(tmp_path))
+
+
+class Random(optuna.samplers.RandomSampler):
+    """A sampler of someone else's, whose randomness is in Optuna's generator."""
+
+
+class Wrong(optuna.samplers.RandomSampler):
+    """A sampler that lacks a package."""
+
+    def sample_relative(self, study, trial, search_space):
+        raise ModuleNotFoundError("no cmaes", name="cmaes")
+
+
+class Narrow(optuna.samplers.RandomSampler):
+    """A sampler that cannot work on this study."""
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        raise ValueError("one objective only")
+
+
+def sampled(folder, made, name):
+    search = {"sampler": {"class_path": f"{__name__}.{made.__name__}"}}
+    study = toys.study(folder, name=name, search=search, budget={"trials": 3})
+    return automl.run(study, here=toys.beside(folder))
+
+
+def test_a_sampler_of_ones_own_proposes_the_same_under_one_seed(tmp_path):
+    first, second = (sampled(tmp_path, Random, name).trials for name in ("a", "b"))
+    assert [one.params for one in first] == [one.params for one in second]
+
+
+def test_a_sampler_that_cannot_propose_is_named(tmp_path):
+    with pytest.raises(AutomlError, match=r"search\.sampler: Wrong needs cmaes.*pip install cmaes"):
+        sampled(tmp_path, Wrong, "wrong")
+    with pytest.raises(AutomlError, match="Narrow cannot propose a point: .*one objective only"):
+        sampled(tmp_path, Narrow, "narrow")
 
 
 class Whole:

@@ -1,6 +1,8 @@
 """Rules of stopping as a study names them, and the grace that plugins ask for."""
 
 import math
+import sqlite3
+from contextlib import closing
 
 import toys
 
@@ -64,6 +66,17 @@ def test_a_rule_of_ones_own_is_told_again_what_came_before_a_restart(tmp_path):
     own = {"class_path": "test_halting.Counting"}
     assert lengths(run(tmp_path, "cut", stop=own)) == [3, 3, 3]
     assert lengths(run(tmp_path, "cut", trials=4, stop=own)) == [3, 3, 3, 1]
+
+
+def test_a_trial_that_was_stopped_as_the_driver_died_is_stopped_after_the_restart(tmp_path):
+    result = run(tmp_path, "killed")
+    assert lengths(result) == [9, 1, 1]
+    with closing(sqlite3.connect(result.folder / "study.db")) as database, database:
+        database.execute("update automl_trial set state='running', outcome=null where number=1")
+        database.execute("update automl_attempt set ended=null, outcome='' where trial=1")
+    after = run(tmp_path, "killed")
+    assert after.trials[1].state == "stopped"
+    assert [report.step for report in after.trials[1].reports] == [1, 1]
 
 
 def test_the_report_says_before_when_no_trial_may_be_stopped(tmp_path):
