@@ -8,6 +8,7 @@ from typing import Any
 from automl.files import digest, read_json, write_json, write_with
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
+FORMAT = 1  # of what a fit saves: counted up whenever `automl.saving` saves something else
 MANIFEST = "manifest.json"
 
 
@@ -32,6 +33,8 @@ class Checkpoints:
     Attributes:
         metrics: what had been logged when the last one was saved.
         finished: the phase's metrics once it has ended.
+        foreign: the format of checkpoints that lie there but cannot be gone on from, if it is not
+            this one; an end is read whatever its format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,10 +44,19 @@ class Checkpoints:
         self.files = [Saved(folder / one["name"], one["size"], one["sha256"]) for one in files]
         self.metrics: dict[str, float] = manifest.get("metrics", {})
         self.finished: dict[str, float] | None = manifest.get("finished")
+        written = manifest.get("format", 0)
+        self.foreign: int | None = None
+        if self.files and self.finished is None and written != FORMAT:
+            self.foreign = written
+            self.drop()
 
     def last(self) -> Path | None:
         """Return the newest checkpoint that is intact, or None."""
         return next((saved.path for saved in reversed(self.files) if saved.intact()), None)
+
+    def drop(self) -> None:
+        """Forget what was saved; the files go with the trial's others."""
+        self.files, self.metrics = [], {}
 
     def save(
         self, name: str, write: Callable[[Path], object], metrics: Mapping[str, float] | None = None
@@ -69,7 +81,5 @@ class Checkpoints:
         files = [
             {"name": one.path.name, "size": one.size, "sha256": one.sha256} for one in self.files
         ]
-        write_json(
-            self.folder / MANIFEST,
-            {"files": files, "metrics": self.metrics, "finished": self.finished},
-        )
+        known = {"format": FORMAT, "metrics": self.metrics, "finished": self.finished}
+        write_json(self.folder / MANIFEST, known | {"files": files})

@@ -1,8 +1,11 @@
 """The Lightning callback that saves a fit so that it goes on exactly from where it was."""
 
+import logging
+import pickle
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,10 +14,29 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from automl import position, tallies
 from automl.callbacks import Stopper, scalars, together
-from automl.checkpoints import Checkpoints
+from automl.checkpoints import FORMAT, Checkpoints
 
 PAUSE = 20.0  # seconds between two checkpoints of a fit
 SHARE = 20  # a fit trains at least so many times as long as it saves
+
+
+def resumable(checkpoints: Checkpoints) -> Path | None:
+    """Return the checkpoint that a fit goes on from; if one cannot be, the log says why."""
+    log = logging.getLogger("automl")
+    if checkpoints.foreign is not None:
+        said = f"written in format {checkpoints.foreign}, this automl reads {FORMAT}"
+        log.warning("%s: %s; the fit begins anew", checkpoints.folder, said)
+    last = checkpoints.last()
+    if last is None:
+        return None
+    try:
+        torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
+        log.warning("%s: cannot be read (%s); the fit begins anew", last, said)
+        checkpoints.drop()
+        return None
+    return last
 
 
 @dataclass(frozen=True, slots=True)

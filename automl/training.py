@@ -23,7 +23,7 @@ from automl.files import write_json, write_with
 from automl.instantiate import build
 from automl.job import Job
 from automl.plugins import Plugins
-from automl.saving import Saver
+from automl.saving import Saver, resumable
 from automl.settings import Settings
 from automl.study import Component, Study
 
@@ -70,7 +70,7 @@ class Lightning:
         if job.stopped:
             return {}
         checkpoints = Checkpoints(job.folder / "checkpoints" / phase)
-        last = checkpoints.last()
+        last = resumable(checkpoints)
         if checkpoints.finished is not None and last is not None:
             state = torch.load(last, map_location="cpu", weights_only=True)
             model.load_state_dict(state["state_dict"])

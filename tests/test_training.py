@@ -70,6 +70,37 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     assert not (tmp_path / "1.ckpt").exists()
 
 
+def cut_after(folder, epochs):
+    """Cut a fit, and return its folder of checkpoints."""
+    assert stages.run(spec(folder), Heard(epochs)).state == "stopped"
+    return folder / "t" / "checkpoints" / "train"
+
+
+def goes_on(folder):
+    """Go on, and return the epochs that are trained."""
+    line = Heard()
+    assert stages.run(replace(spec(folder), attempt=1), line).state == "done"
+    return [step for step, _ in line.reports if step]
+
+
+def test_a_checkpoint_of_another_format_is_left_and_the_log_says_so(tmp_path, caplog):
+    manifest = cut_after(tmp_path, 3) / "manifest.json"
+    known = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({key: known[key] for key in known if key != "format"}))
+    assert goes_on(tmp_path) == [1, 2, 3, 4, 5, 6]
+    assert "written in format 0, this automl reads 1; the fit begins anew" in caplog.text
+
+
+def test_a_checkpoint_that_may_run_code_is_left_and_the_log_says_so(tmp_path, caplog):
+    folder = cut_after(tmp_path, 3)
+    state = torch.load(folder / "step=12.ckpt", weights_only=True)
+    Checkpoints(folder).save(
+        "step=13.ckpt", lambda path: torch.save(state | {"own": Heard()}, path)
+    )
+    assert goes_on(tmp_path) == [1, 2, 3, 4, 5, 6]
+    assert "step=13.ckpt: cannot be read (Weights only load failed" in caplog.text
+
+
 def test_a_phase_that_has_ended_is_loaded_and_not_trained_again(tmp_path):
     job, _ = stages.make_job(spec(tmp_path), Heard())
     metrics = job.fit(phase="once")
