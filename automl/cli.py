@@ -7,8 +7,10 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+
+from automl.suggest import did_you_mean
 
 DONE, USER, BUG, INTERRUPTED = 0, 2, 3, 130
 STAGES = ("build", "train", "refine")
@@ -159,10 +161,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 def code(argv: list[str]) -> int:
     """Run a command and return its exit code."""
     top = parser()
+    if argv and argv[0][:1] not in {"-", ""} and argv[0] not in COMMANDS:
+        say(f"automl: there is no command {argv[0]!r}{meant_or_help(argv[0], COMMANDS)}")
+        return USER
     try:
-        options = top.parse_args(argv)
+        options, unknown = top.parse_known_args(argv)
     except SystemExit as end:  # argparse has said what is wrong
         return int(end.code or 0)
+    if unknown:
+        flags = [f"--{name.replace('_', '-')}" for name in vars(options) if name != "command"]
+        flag, to = unknown[0].partition("=")[0], [options.command] if options.command else []
+        command = shlex.join(["automl", *to])
+        say(f"{command}: unknown argument {flag!r}{meant_or_help(flag, flags, *to)}")
+        return USER
     if options.version:
         from importlib.metadata import version
 
@@ -172,6 +183,11 @@ def code(argv: list[str]) -> int:
         top.print_help()
         return USER
     return guarded(lambda: import_module(f"automl.commands.{options.command}").main(options), argv)
+
+
+def meant_or_help(word: str, known: Iterable[str], *command: str) -> str:
+    """Write the end of a message about an unknown word: the nearest, or where to read of all."""
+    return did_you_mean(word, known) or f"; see {shlex.join(['automl', *command, '--help'])}"
 
 
 def guarded(work: Callable[[], int | None], argv: Sequence[str]) -> int:

@@ -95,6 +95,6 @@ class Record(BaseModel):
     )
 
 
-def like(example: Any) -> ConfigDict:
-    """Configure a record with an example for editors and messages."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def like(*examples: Any) -> ConfigDict:
+    """Configure a record with examples for editors and messages."""
+    return ConfigDict(json_schema_extra={"examples": list(examples)})

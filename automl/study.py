@@ -23,7 +23,7 @@ class Component(Record):
 class Objective(Record):
     """A metric to make large or small."""
 
-    model_config = like({"goal": "maximize"})
+    model_config = like({"goal": "maximize"}, {"goal": "minimize"})
 
     goal: Literal["maximize", "minimize"] = Field(description="which way is better")
     ref: float | None = Field(

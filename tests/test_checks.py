@@ -53,6 +53,12 @@ def test_a_slip_in_the_space_is_one_problem(tmp_path, spec, head):
     assert only(tmp_path, text).startswith(f"study.yaml:{head}")
 
 
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_an_example_of_what_to_write_keeps_what_was_written(tmp_path, goal):
+    said = only(tmp_path, SMALL.replace("{goal: maximize}", goal))
+    assert f"expected a mapping, got '{goal}'; write it like {{goal: '{goal}'}}" in said
+
+
 @pytest.mark.parametrize(
     ("name", "head"),
     [

@@ -46,6 +46,20 @@ def test_json_is_the_only_output_on_request(here, capsys):
     assert json.loads(capsys.readouterr().out)["name"] == "demo"
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("rnu study.yaml", "automl: there is no command 'rnu'; did you mean 'run'?"),
+        ("xyzzy", "automl: there is no command 'xyzzy'; see automl --help"),
+        ("run --frsh study.yaml", "automl run: unknown argument '--frsh'; did you mean '--fresh'?"),
+        ("run study.yaml b.yaml", "automl run: unknown argument 'b.yaml'; see automl run --help"),
+    ],
+)
+def test_a_word_that_there_is_not_gets_one_line(here, capsys, typed, said):
+    assert code(typed.split()) == 2
+    assert capsys.readouterr().err.strip() == said
+
+
 def test_quiet_prints_only_where_the_report_is(here, capsys):
     assert code(["run", "study.yaml", "-q"]) == 0
     captured = capsys.readouterr()

@@ -42,15 +42,18 @@ def properties(schema: Json, trail: Trail) -> dict[str, Any]:
     return {name: node for part in found for name, node in part.get("properties", {}).items()}
 
 
-def example(schema: Json, trail: Trail) -> Any:
-    """Return the first example that a schema has for the value at a trail, or None."""
+def example(schema: Json, trail: Trail, value: Any = None) -> Any:
+    """Return the first example that a schema has for a trail, before all one with the value."""
     parents = nodes(schema, trail[:-1]) if trail else []
     own = [child for node in parents for child in children(node, trail[-1])]
     found = [*own, *nodes(schema, trail)]
     examples = [
         node["examples"] for node in found if isinstance(node, Mapping) and "examples" in node
     ]
-    return examples[0][0] if examples else None
+    if not examples:
+        return None
+    holding = [one for one in examples[0] if isinstance(one, dict) and value in one.values()]
+    return [*holding, *examples[0]][0]
 
 
 def open_ended(schema: Json, trail: Trail) -> bool:

@@ -208,7 +208,7 @@ def _wrong(error: Mapping[str, Any], trail: Trail, schema: Json) -> str:
         return f"expected a text like {context['pattern']}, got {short(value)}"
     expected = error.get("expected") or _expected(error)
     names = _options(error)
-    tail = did_you_mean(value, names) or _advice(expected, value) or _example(trail, schema)
+    tail = did_you_mean(value, names) or _advice(expected, value) or _example(trail, schema, value)
     return f"expected {expected}, got {short(value)}{tail}"
 
 
@@ -233,8 +233,8 @@ def _advice(expected: str, value: Any) -> str:
     return "; remove the quotes" if looks else ""
 
 
-def _example(trail: Trail, schema: Json) -> str:
-    example = outline.example(schema, trail)
+def _example(trail: Trail, schema: Json, value: Any = None) -> str:
+    example = outline.example(schema, trail, value)
     return "" if example is None else f"; write it like {short(example)}"
 
 
