@@ -91,7 +91,7 @@ class Agent:
         return outside(described, np.array(self.card.low), np.array(self.card.high))
 
 
-def warnings(card: Card, setting: Setting) -> list[str]:
+def differences(card: Card, setting: Setting) -> list[str]:
     """Say how a run differs from those that the agent learned from."""
     found = []
     if (there := (setting.reweights, setting.rows_per_step)) != (

@@ -1,6 +1,6 @@
 """Build the policy that a trial asks for, and say how it behaved."""
 
-import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -42,26 +42,27 @@ def preferring(job: Job, options: Options, setting: Setting) -> Policy:
         case "aioli":
             return Aioli(options.preference, options.aioli_rate)
         case "agent":
-            return agent_of(job, options)
+            return agent_of(job, options, setting)
         case _:
             path = prepared(job, f"{options.policy}.npz", options.policy)
             return Constant(best_predicted(path, setting, options.preference))
 
 
-def agent_of(job: Job, options: Options) -> Policy:
-    """Load the study's agent, or one of another study with its scales fitted to this data."""
+def agent_of(job: Job, options: Options, setting: Setting) -> Policy:
+    """Load the study's agent, or one of another study with its scales fitted to this data.
+
+    Warns of an agent that learned from runs of another kind.
+    """
     from automl_data_mixing import agent
 
     given = options.artifact
     folder = prepared(job, "agent", "agent") if given is None else here(job) / given
     network, card = agent.load(folder)
     if given is not None:
-        content = json.loads(prepared(job, "runs.json", "agent").read_text(encoding="utf-8"))
-        setting = Setting(
-            tuple(content["names"]), tuple(content["target"]), tuple(content["rows"]), 1, 1
-        )
-        courses = [Course.from_dict(setting, run) for run in content["runs"]]
-        card = agent.calibrated(card, agent.probe_of(courses))
+        runs = read_runs(prepared(job, "runs.json", "agent"), setting)
+        card = agent.calibrated(card, agent.probe_of([run.course for run in runs]))
+    for difference in agent.differences(card, setting):
+        warnings.warn(difference, stacklevel=2)
     return agent.Agent(network, card, options.preference, options.guards.support)
 
 

@@ -30,7 +30,6 @@ from automl_data_mixing.workbench import (
     unseen,
 )
 
-LEARNERS = {"regmix", "agent"}  # policies that need random trajectories
 CHUNK = 50  # steps of pre-training between two checkpoints
 MIXTURES = 4_000  # whose losses laws predict
 WAVE = 64  # replicas of one ensemble
@@ -57,13 +56,15 @@ def prepare(job: Job, options: Options) -> None:
     made_base(job, options, corpus)
     if job.stopped:
         return  # the base is not complete; the next run goes on with it
-    runs = made_runs(job, options, corpus, learning=bool(policies & LEARNERS))
+    teaching = "agent" in policies and options.artifact is None
+    # what nothing learns from is not trained: an agent that is there already needs a probe alone
+    runs = made_runs(job, options, corpus, learning=teaching or "regmix" in policies)
     write_runs(home(job) / "runs.json", runs)
     if "regmix" in policies:
         predicted_by_laws(home(job) / "regmix.npz", runs)
     if "merge" in policies:
         predicted_by_merging(job, options, corpus)
-    if "agent" in policies and options.artifact is None:
+    if teaching:
         from automl_data_mixing.school import made_agent
 
         made_agent(job, options, corpus, runs)

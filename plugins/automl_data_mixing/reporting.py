@@ -50,7 +50,8 @@ def sections(history: automl.History) -> Iterator[automl.Section]:
     facts = facts_of(history, runs, base)
     figures = (front(facts), *lead(facts))
     tables = (table(facts), domains(load(folder / "corpus")))
-    yield automl.Section("Data mixing", (*pretraining(runs, base), *figures, *tables))
+    said = (*pretraining(runs, base), *substitutes(facts))
+    yield automl.Section("Data mixing", (*said, *figures, *tables))
     if facts.trials:
         best = facts.trials[int(np.argmax(facts.gains))][0]
         if record := read(best.folder / "mixing.json"):
@@ -118,6 +119,17 @@ def pretraining(runs: Any, base: Any) -> tuple[automl.Text, ...]:
     if drop < FORGOTTEN:
         text += " That is little: there is hardly anything to forget. Raise pretrain.steps."
     return (automl.Text(text),)
+
+
+def substitutes(facts: Facts) -> Iterator[automl.Text]:
+    """Say where an agent was outside of what it knows, so that static mixtures stood in for it."""
+    lost = [(t.number, n) for t, _ in facts.trials if (n := t.metrics.get("agent_fallbacks", 0))]
+    if lost:
+        counts = ", ".join(f"{count:g} in trial {number}" for number, count in lost)
+        yield automl.Text(
+            "Static mixtures stood in for the agent where it would have had to extrapolate: "
+            f"{counts}. An agent that learned from runs like these would not need them."
+        )
 
 
 def domains(corpus: Corpus) -> automl.Table:

@@ -224,8 +224,8 @@ def test_an_agent_of_another_version_is_refused(pupil, taught, seen, tmp_path):
 
 def test_runs_unlike_those_of_training_are_told(pupil, taught, seen):
     card = acting(pupil, taught, seen, 0.5).card
-    assert agent.warnings(card, SETTING) == []
-    assert "of 8 mixtures of 64" in agent.warnings(card, replace(SETTING, reweights=9))[0]
+    assert agent.differences(card, SETTING) == []
+    assert "of 8 mixtures of 64" in agent.differences(card, replace(SETTING, reweights=9))[0]
 
 
 def test_a_probe_moves_the_scales_to_other_units(pupil, taught, seen):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,14 @@ import pytest
 
 import automl
 from automl.study import Study
-from automl_data_mixing import DataMixing, choice, corpus, preparation
+from automl_data_mixing import DataMixing, agent, choice, corpus, preparation
 from automl_data_mixing.aioli import Aioli
 from automl_data_mixing.course import Course, Setting
 from automl_data_mixing.environment import Toy, rollout
-from automl_data_mixing.options import Domain, Options
+from automl_data_mixing.options import AgentOptions, Domain, Options
 from automl_data_mixing.policies import DoReMi, Fixed, Odm, Schedule, Static
 from automl_data_mixing.reporting import sections
+from automl_data_mixing.school import teach
 from automl_data_mixing.trajectories import paths
 from automl_data_mixing.workbench import unseen
 from plugins import data_mixing_drill as drill
@@ -127,6 +129,25 @@ def test_laws_of_runs_choose_more_target_when_it_matters_more(tmp_path):
     assert shares[1] == pytest.approx(best, abs=0.15)
 
 
+def test_an_agent_of_other_runs_gets_the_scales_of_these_and_is_told_apart(tmp_path):
+    made = runs()
+    how = AgentOptions(width=8, sft_steps=1, cql_steps=0)
+    teach(tmp_path / "other", how, drill.corpus(), made)
+    home = prepared(tmp_path)
+    # these runs moved twice as far, and have fewer rows with each mixture
+    courses = [
+        replace(run.course, losses=tuple(tuple(2 * x for x in u) for u in run.course.losses))
+        for run in made
+    ]
+    further = [replace(run, course=c) for run, c in zip(made, courses, strict=True)]
+    preparation.write_runs(home / "runs.json", further)
+    options = Options(policy="agent", artifact=str(tmp_path / "other" / "imitation"))
+    with pytest.warns(UserWarning, match="learned from runs of 4 mixtures of 320 rows"):
+        policy = choice.policy(job(tmp_path), options, replace(SETTING, rows_per_step=160))
+    scale = agent.load(Path(options.artifact))[1].scale
+    assert policy.card.scale == pytest.approx([2 * one for one in scale])
+
+
 def test_too_few_runs_with_one_mixture_are_refused(tmp_path):
     few = [run for run in runs() if run.label in {"static 0", "static 0.5"}]
     with pytest.raises(ValueError, match="raise trajectories"):
@@ -168,12 +189,12 @@ def history(folder, trials):
     return automl.History(study, automl.Space({}), tuple(trials), folder)
 
 
-def trial(folder, number, policy, pair):
+def trial(folder, number, policy, pair, **metrics):
     path = folder / f"trial-{number}"
     path.mkdir()
     course = runs()[0].course
     (path / "mixing.json").write_text(json.dumps(course.to_dict() | {"names": SETTING.names}))
-    metrics = {"forgetting": pair[0], "target_gain": -pair[1]}
+    metrics |= {"forgetting": pair[0], "target_gain": -pair[1]}
     params = {"data_mixing.policy": policy}
     return automl.Trial(number, "done", params, "enqueued", 0, path, metrics=metrics)
 
@@ -199,6 +220,14 @@ def test_the_report_tells_what_is_beyond_the_static_front(tmp_path):
     assert [series.style for series in river.series] == ["area"] * 3
     totals = np.sum([series.y for series in river.series], axis=0)
     assert totals == pytest.approx(np.ones(4))
+
+
+def test_the_report_tells_where_static_mixtures_stood_in_for_the_agent(tmp_path):
+    prepared(tmp_path)
+    trials = [trial(tmp_path, n, "agent", (0.1, -0.1), agent_fallbacks=2.0 * n) for n in (0, 1)]
+    texts = [p.text for p in next(sections(history(tmp_path, trials))).parts if hasattr(p, "text")]
+    assert [text for text in texts if "2 in trial 1." in text]
+    assert not [text for text in texts if "in trial 0" in text]
 
 
 def test_a_plan_shows_how_each_domain_begins(tmp_path):
