@@ -11,7 +11,7 @@ import pytest
 from automl import Figure, Graph, Heatmap, Section, Series, Text
 from automl.report import parts
 from automl.report.facts import facts
-from automl.report.html import change, fingerprint, policy, render
+from automl.report.html import change, fingerprint, policy, prose, render
 from automl.report.records import Part
 
 FIGURE = Figure("f", (Series("s", (1.0, 2.0), (3.0, 4.0)),), "x", "y", "a line")
@@ -113,6 +113,20 @@ def test_a_section_that_raised_shows_its_error_and_the_others_are_drawn():
     assert "ValueError: no supernet" in page
     assert "the section cannot be drawn: ValueError: table &#39;kept&#39; has 1 columns" in page
     assert "[/red] Units" in page
+
+
+def test_what_stands_between_backticks_is_code_and_still_text():
+    assert prose("run `automl retrain` <i>") == "run <code>automl retrain</code> &lt;i&gt;"
+    assert prose("`<img src=x>` and one ` alone") == (
+        "<code>&lt;img src=x&gt;</code> and one ` alone"
+    )
+
+
+def test_sections_of_the_search_itself_are_not_said_to_be_of_plugins():
+    made = histories.facts_of("one trial")
+    own = replace(made, sections=(Part("automl", Section("Early stopping", (Text("x"),))),))
+    assert "From the plugins" not in render(own)
+    assert "Early stopping" in render(own)
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,11 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Studies with the same objectives, measured by the same reference."""
+    """Studies with the same objectives, measured by the same reference, which is there in words."""
 
     studies: tuple[Compared, ...]
     shared: int
+    reference: str
     notes: tuple[str, ...]
 
 
@@ -61,7 +62,7 @@ def compare(histories: Sequence[History]) -> Comparison:
     beats = [tuple(beaten(mine, other, goals) for other in fronts) for mine in fronts]
     studies = tuple(map(Compared, found, shared, beats))
     where = ", ".join(f"{n} {number(r)}" for n, r in zip(names, reference, strict=True))
-    return Comparison(studies, sum(shared), (*notes, f"Reference for all: {where}."))
+    return Comparison(studies, sum(shared), where, notes)
 
 
 def agreed(histories: Sequence[History]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -216,5 +217,5 @@ def show(found: Comparison, console: Console) -> None:
     for study in found.studies:
         row(covers, study.facts.name, *(f"{share:.0%}" for share in study.beats))
     console.print(covers)
-    for note in found.notes:
+    for note in (f"Reference for all: {found.reference}.", *found.notes):
         console.print(Text(clean(note), "dim"))

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from automl.report import text
 from automl.report.parts import Drawn, drawn
@@ -22,7 +23,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "value": text.value_text,
     "duration": text.duration,
     "line": text.one_line,
+    "prose": lambda words: prose(text.clean(words)),
 }
+QUOTED = re.compile(r"`([^`\n]+)`")
+OWN = "automl"  # whose sections are the report's own, not a plugin's
 
 
 def render(facts: Facts, *, live: bool = False) -> str:
@@ -33,6 +37,7 @@ def render(facts: Facts, *, live: bool = False) -> str:
         live: ask the server that the page came from for news; a file has none.
     """
     sections = [drawn(part) for part in facts.sections]
+    counted = numbered(sections)
     data = payload(facts) | {"figures": list(figures(sections))}
     context = {
         "title": facts.name,
@@ -40,7 +45,8 @@ def render(facts: Facts, *, live: bool = False) -> str:
         "kicker": "Pareto report",
         "notes": facts.notes,
         "facts": facts,
-        "sections": numbered(sections),
+        "ours": [one for one in counted if one[0].plugin == OWN],
+        "theirs": [one for one in counted if one[0].plugin != OWN],
         "gains": [gain(objective) for objective in facts.objectives],
         "go_on": go_on(facts),
     }
@@ -137,6 +143,11 @@ def numbered(sections: list[Drawn]) -> list[tuple[Drawn, list[tuple[dict[str, An
             count += part["kind"] == "figure"
         found.append((section, parts))
     return found
+
+
+def prose(words: str) -> Markup:
+    """Escape a text, and set what it has between backticks as code."""
+    return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(words))))  # noqa: S704 - escaped
 
 
 def gain(objective: Objective) -> dict[str, str]:

@@ -20,7 +20,7 @@ function frontsView() {
         STUDIES.forEach((s, n) => {
           const spot = ([label, ...values]) => [sx(values[x]), sy(values[y]), `${s.name}, point ${label}\n${COLUMNS.map((c, k) => `${c.name}: ${fmt(values[k])}`).join("\n")}`];
           const seen = (list) => list.filter((p) => finite(p[1 + x]) && finite(p[1 + y])).map(spot);
-          if (others) { const back = cloud(seen(s.others), "round", "small"); back.style.stroke = `var(--s${n % 6})`; back.style.opacity = 0.3; root.append(back); }
+          if (others) { const back = cloud(seen(s.others), "round", "small"); back.style.stroke = `var(--s${n % 6})`; back.style.opacity = 0.5; root.append(back); }
         });
         STUDIES.forEach((s, n) => {
           const list = [...s.front].filter((p) => finite(p[1 + x]) && finite(p[1 + y])).sort((a, b) => sign(COLUMNS[x]) * (a[1 + x] - b[1 + x]));
