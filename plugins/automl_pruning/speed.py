@@ -144,20 +144,29 @@ def time_table(
         inputs: a batch as it will come.
 
     Returns:
-        L curves; zero where a unit is no linear map: no budget of time buys anything there.
+        L curves; zero where a unit is no linear map, or one that is used without being called, as
+        PyTorch's attention does: no budget of time buys anything there.
+
+    Raises:
+        ValueError: that is so of every unit.
     """
     given = linear_inputs(model, inputs)
-    return tuple(
+    table = tuple(
         unit_times(model, unit, score, given) for unit, score in zip(units, scores, strict=True)
     )
+    if not any(curve.distortion.any() for curve in table):
+        raise ValueError(
+            f"latency: none of {len(units)} units is a linear map that has a sparse kernel; leave "
+            "latency out, or cut out channels"
+        )
+    return table
 
 
 def unit_times(model: nn.Module, unit: Unit, score: Tensor, given: Mapping[str, Tensor]) -> Curve:
     """Return the times of one unit."""
-    linear = model.get_submodule(unit.modules[0])
-    if len(unit.modules) > 1 or not isinstance(linear, nn.Linear):
+    linear, rows = model.get_submodule(unit.modules[0]), given.get(unit.modules[0])
+    if len(unit.modules) > 1 or not isinstance(linear, nn.Linear) or rows is None:
         return Curve(np.array([unit.size, 0]), np.zeros(2))
-    rows = given[unit.modules[0]]
     places = order(score).reshape(linear.weight.shape)
     dense = milliseconds(lambda: linear(rows))
     keeps, times = [unit.size], [dense]

@@ -1,6 +1,7 @@
 """Sparse copies compute the same, and are sparse only where that was measured faster."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -55,6 +56,33 @@ def test_a_table_of_times_never_rises_as_weights_go():
     for curve, unit in zip(table, units, strict=True):
         assert curve.keep[0] == unit.size
         assert (np.diff(curve.distortion) <= 0).all()
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.inner(x, x, x, need_weights=False)[0]
+
+
+def test_a_linear_map_that_is_never_called_costs_no_time_that_could_be_saved():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(8, 16), Attention(), nn.Linear(16, 4)), torch.randn(4, 3, 8)
+    units = find_units(model)
+    table = time_table(model, units, importances(model, units, "magnitude", x), x)
+    timed = {
+        unit.name: bool(curve.distortion.any()) for unit, curve in zip(units, table, strict=True)
+    }
+    assert timed == {"0": True, "1.inner.in_proj": False, "1.inner.out_proj": False, "2": True}
+
+
+def test_a_model_without_linear_maps_has_no_time_to_save():
+    model, x = nn.Conv2d(1, 4, 3), torch.randn(2, 1, 8, 8)
+    units = find_units(model)
+    with pytest.raises(ValueError, match="latency: none of 1 units is a linear map"):
+        time_table(model, units, importances(model, units, "magnitude", x), x)
 
 
 def test_an_allocation_within_a_budget_of_measured_time_exists():
