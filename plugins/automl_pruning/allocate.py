@@ -14,6 +14,7 @@
 Every rule keeps exactly the same total, and no unit less than its floor or more than it has.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -105,7 +106,8 @@ def keep_counts(
         (L,) numbers that add up to `total`.
     """
     if allocator == "rd":
-        return top_up(least_distortion(layers, {"weights": total}, weights), layers, total)
+        limit: dict[Resource, float] = {"weights": float(total)}
+        return top_up(least_distortion(layers, limit, weights), layers, limit)
     rules: Mapping[str, Callable[[Layers, int], Counts]] = {
         "lamp": lambda given, n: by_score(given, lamp_scores(given), n),
         "global": lambda given, n: by_score(given, [s.double().cpu() for s in given.scores], n),
@@ -234,16 +236,28 @@ def round_to(exact: NDArray[np.float64], least: Counts, most: Counts, total: int
     return counts
 
 
-def top_up(keep: Counts, layers: Layers, total: int) -> Counts:
-    """Spend the few weights that a choice among options leaves over where they save most."""
+def top_up(keep: Counts, layers: Layers, budgets: Mapping[Resource, float]) -> Counts:
+    """Spend what a choice among options leaves over where it saves most, within every budget."""
     counts = keep.copy()
     gains = [
         float(curve.at(count) - curve.at(count + 1))
         for curve, count in zip(layers.curves, counts, strict=True)
     ]
     for index in np.argsort(-np.array(gains), kind="stable"):
-        counts[index] += min(total - int(counts.sum()), int(layers.most[index] - counts[index]))
+        counts[index] += min(room(counts, layers, int(index), *one) for one in budgets.items())
     return counts
+
+
+def room(counts: Counts, layers: Layers, index: int, resource: Resource, budget: float) -> int:
+    """Return how many more weights one unit can keep within a budget of all."""
+
+    def price(more: int) -> float:
+        return float(layers.price(index, counts[[index]] + more, resource)[0])
+
+    others = np.delete(np.arange(len(counts)), index)
+    spent = sum(float(layers.price(int(i), counts[[i]], resource)[0]) for i in others)
+    free = int(layers.most[index] - counts[index])
+    return max(bisect_right(range(free + 1), budget - spent, key=price) - 1, 0)
 
 
 def lamp_scores(layers: Layers) -> list[Tensor]:

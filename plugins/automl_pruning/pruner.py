@@ -18,6 +18,7 @@ from automl_pruning.allocate import (
     Resource,
     keep_counts,
     least_distortion,
+    top_up,
 )
 from automl_pruning.criteria import importances
 from automl_pruning.curves import (
@@ -84,7 +85,7 @@ class Pruner:
         if not more:
             return keep_counts(layers, rule, total, self.factors())
         budgets: dict[Resource, float] = {"weights": float(total), **more}
-        return least_distortion(layers, budgets, self.factors())
+        return top_up(least_distortion(layers, budgets, self.factors()), layers, budgets)
 
     def budgets(self) -> dict[Resource, float]:
         """Return what limits the model besides the number of weights."""

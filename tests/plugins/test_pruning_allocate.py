@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from automl_pruning.allocate import Layers, keep_counts, lamp_scores, least_distortion, shares
+from automl_pruning.allocate import (
+    Layers,
+    keep_counts,
+    lamp_scores,
+    least_distortion,
+    shares,
+    top_up,
+)
 from automl_pruning.curves import Curve
 from automl_pruning.units import Unit
 
@@ -124,6 +131,17 @@ def test_two_budgets_hold_at_once():
     assert (keep * positions).sum() <= macs
     alone = least_distortion(layers, {"weights": 600})
     assert (alone * positions).sum() > macs
+
+
+def test_what_two_budgets_leave_over_is_spent_to_the_last_weight_that_fits():
+    layers = make_layers()
+    positions = np.array([unit.positions for unit in layers.units])
+    for macs in (1e9, 9_000.0):
+        budgets = {"weights": 600.0, "macs": macs}
+        keep = top_up(least_distortion(layers, budgets), layers, budgets)
+        left = np.where(keep < layers.most, positions, np.inf)
+        assert (keep * positions).sum() <= macs
+        assert keep.sum() == 600 or (keep * positions).sum() + left.min() > macs
 
 
 def test_a_table_of_times_is_a_budget():
