@@ -74,13 +74,13 @@ def parts(
 def fronts(found: Sequence[tuple[Trial, Rows]], quality: str) -> Figure:
     """Draw quality over density: one pass, after repair, and after finetuning."""
     one_pass = [
-        (row["density"], row["metrics"][quality])
+        (kept(row, rows), row["metrics"][quality])
         for _, rows in found
         for row in rows["further"]
         if quality in row["metrics"]
     ]
-    last = [rows["rounds"][-1] for _, rows in found if rows.get("rounds")]
-    repaired = [(r["density"], r["repaired"][quality]) for r in last if quality in r["repaired"]]
+    last = [(rows["rounds"][-1], rows) for _, rows in found if rows.get("rounds")]
+    repaired = [(kept(r, of), r["repaired"][quality]) for r, of in last if quality in r["repaired"]]
     tuned = [
         (trial.metrics.get("density", 0.0), trial.metrics[quality])
         for trial, _ in found
@@ -102,6 +102,11 @@ def fronts(found: Sequence[tuple[Trial, Rows]], quality: str) -> Figure:
     )
 
 
+def kept(row: Rows, rows: Rows) -> float:
+    """Return the share of weights that a point kept: a second budget may allow less than asked."""
+    return float(sum(row["keep"]) / sum(unit["size"] for unit in rows["units"]))
+
+
 def cloud(name: str, pairs: Sequence[tuple[float, float]]) -> Series:
     """Return points as a series."""
     ordered = sorted(pairs)
@@ -115,7 +120,7 @@ def prediction(rows: Rows) -> Figure:
         tuple(density for density, _ in rows["front"]),
         tuple(value for _, value in rows["front"]),
     )
-    others = [(row["density"], row["predicted"]) for row in rows["further"]]
+    others = [(kept(row, rows), row["predicted"]) for row in rows["further"]]
     return Figure(
         f"predicted distortion ({rows['metric']}) over density",
         (line, cloud("points of this trial", others)),
@@ -151,10 +156,17 @@ def densities(rows: Rows) -> Heatmap:
     return Heatmap(
         "density of each unit",
         tuple(unit["name"] for unit in rows["units"]),
-        tuple(row["name"] for row in rows["further"]),
+        tuple(column(row, rows) for row in rows["further"]),
         values,
-        "share of the weights that stay, a row for each unit and a column for each point",
+        "share of the weights that stay, a row for each unit; a column for each density of the "
+        "trial's allocator, then one for each allocator at the trial's density",
     )
+
+
+def column(row: Rows, rows: Rows) -> str:
+    """Name a point by what sets it apart: its allocator, or its density."""
+    compared = row["name"].startswith("allocator=")
+    return str(row["allocator"]) if compared else f"{kept(row, rows):.3g}"
 
 
 def allocators(compared: Sequence[Rows], rows: Rows, quality: str) -> Table:

@@ -24,7 +24,7 @@ from automl_pruning.export import masks_of
 from automl_pruning.finetune import Rate, targets
 from automl_pruning.masks import apply, density, nonzero_masks
 from automl_pruning.options import Options, proposed
-from automl_pruning.report import sections
+from automl_pruning.report import densities, fronts, sections
 from automl_pruning.structured import replay
 from automl_pruning.units import find_units
 
@@ -278,6 +278,17 @@ def test_the_report_shows_fronts_allocators_units_and_the_diagnostic(tmp_path):
     assert "units" in titles
     assert any(title.startswith("allocators at density 0.2") for title in titles)
     assert any(title.startswith("does distortion add up?") for title in titles)
+
+
+def test_the_report_shows_the_weights_that_a_second_budget_leaves_not_those_asked_for(tmp_path):
+    trial = automl.Trial(0, "done", {}, "default", 0, tmp_path)
+    units = [{"name": "a", "size": 100}, {"name": "b", "size": 100}]
+    row = {"name": "density=0.9", "allocator": "rd", "density": 0.9, "keep": [40, 20]}
+    rows = {"units": units, "further": [row | {"predicted": 1.0, "metrics": {"val": 0.5}}]}
+    assert fronts([(trial, rows)], "val").series[0].x == (0.3,)
+    other = row | {"name": "allocator=erk", "allocator": "erk"}
+    rows["further"].append(other | {"predicted": 1.0, "metrics": {"val": 0.4}})
+    assert densities(rows).columns == ("0.3", "erk")
 
 
 def test_a_report_without_pruned_trials_has_no_section(tmp_path):
