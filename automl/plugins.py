@@ -209,6 +209,16 @@ def note(error: BaseException, one: Loaded, hook: str) -> None:
         error.add_note(f"in plugin {one.kind.name} ({one.kind.origin}), hook {hook}")
 
 
+def number(value: Any, name: str, one: Loaded) -> float:
+    """Return what a plugin has measured; blame it for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        wrong = TypeError(f"metric {name!r} must be a number, got a {type(value).__name__}")
+        note(wrong, one, "measure")
+        raise wrong from error
+
+
 def _made(loaded: Kind, given: Mapping[str, Any]) -> Loaded:
     options = options_of(loaded, given)
     try:

@@ -19,7 +19,7 @@ from automl.files import write_with
 from automl.history import Failure, FailureKind, Point
 from automl.instantiate import arguments, find_class, problems
 from automl.job import Job, JobSpec, Line, StoppedError
-from automl.plugins import Plugins, note
+from automl.plugins import Plugins, note, number
 from automl.settings import settle
 from automl.study import Resources
 from automl.suggest import did_you_mean, did_you_mean_or_known
@@ -31,7 +31,9 @@ TRAINER = "pytorch_lightning.Trainer"
 TRACEBACK = 20_000  # characters kept of a traceback
 SAID: dict[str, FailureKind] = {  # by libraries that have no class of error for it
     "can't allocate memory": "oom",
-    "CUBLAS_STATUS_ALLOC_FAILED": "oom",
+    "Cannot allocate memory": "oom",  # as the system says it
+    "CUDA error: out of memory": "oom",
+    "_STATUS_ALLOC_FAILED": "oom",  # cuBLAS, cuDNN and their like
     "is killed by signal": "crash",  # a process that loads data
     "SIGTERMException": "crash",
     "returned nan values": "nan",  # by torch, where `trainer.detect_anomaly` looks
@@ -184,7 +186,7 @@ def measure(job: Job, loaded: Plugins) -> dict[str, float]:
     for one, found in loaded.call("measure", job=job):
         if not isinstance(found, Mapping):
             raise one.kind.blame(f"must return metrics by name from measure, got {found!r}")
-        metrics |= {name: float(value) for name, value in found.items()}
+        metrics |= {name: number(value, name, one) for name, value in found.items()}
     return metrics | job.logged
 
 

@@ -1,12 +1,15 @@
 """The loop of a study, with jobs in the driver's own process."""
 
+import errno
 import json
+import os
 
 import optuna
 import pytest
 import toys
 
 import automl
+from automl import stages
 from automl.archive import read_study
 from automl.errors import AutomlError, StorageError, StudyError
 from automl.testing.invariants import broken
@@ -96,6 +99,28 @@ def test_a_broken_trial_is_data_and_the_study_goes_on(tmp_path):
     assert failed
     assert all(trial.params["model.x"] > 0.6 for trial in failed)
     assert "as told (in plugin formula" in failed[0].failure.message
+
+
+ALLOCATION = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("CUDA error: out of memory"), "oom"),
+        (RuntimeError(ALLOCATION), "oom"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "oom"),
+        (MemoryError(), "oom"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "user"),
+    ],
+)
+def test_what_libraries_and_the_system_say_of_memory_is_known(error, kind):
+    assert stages.kind_of(error) == kind
+
+
+def test_a_measure_that_is_no_number_is_named_with_its_plugin(tmp_path):
+    with pytest.raises(AutomlError, match=r"'near' must be a number, got a NoneType \(in plugin"):
+        run(tmp_path, "Wordless", budget={"trials": 1})
 
 
 @pytest.mark.parametrize(("how", "kind"), [("raise", "user"), ("oom", "oom"), ("exit", "user")])
