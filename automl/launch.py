@@ -87,9 +87,9 @@ def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> 
 
     with alone(url):
         record = Record(url, ready.study.name, home)
-        new = begin(record, ready)
+        begin(record, ready)
         optimizer = Optimizer(url, ready.study, ready.space)
-        if new and ready.study.search.warm_start:
+        if ready.study.search.warm_start:
             warm(optimizer, ready)
     trials = Trials(ready, record, optimizer)
     try:
@@ -99,8 +99,8 @@ def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> 
         optimizer.close()
 
 
-def begin(record: "Record", ready: Plan) -> bool:
-    """Add a study to the record, or compare it with what is there; says whether it is new."""
+def begin(record: "Record", ready: Plan) -> None:
+    """Add a study to the record, or compare it with what is there."""
     wanted = identity(ready)
     found = record.find()
     if found is not None:
@@ -114,25 +114,27 @@ def begin(record: "Record", ready: Plan) -> bool:
         write_text(resolved, text)  # what may change, such as the budget, is as of this run
     if found is None:
         record.create(ready.resolved().model_dump_json(), json.dumps(wanted), known)
-    return found is None
 
 
 def warm(optimizer: "Optimizer", ready: Plan) -> None:
-    """Teach the optimizer what earlier studies found.
+    """Teach the optimizer what earlier studies found, unless an earlier run did.
 
     Raises:
         AutomlError: there is no such study, or it has nothing that fits this one.
     """
     from automl.archive import open_study
-    from automl.teaching import teach
+    from automl.teaching import heard, teach
     from automl.warmstart import lessons
 
+    known = heard(optimizer)
     for named in ready.study.search.warm_start:
+        if named in known:
+            continue
         try:
             history = open_study(named).history()
         except AutomlError as error:
             raise AutomlError(f"search.warm_start: {error}") from error
-        if not teach(optimizer, lessons(history, ready.study, ready.space)):
+        if not teach(optimizer, named, lessons(history, ready.study, ready.space)):
             raise AutomlError(
                 f"search.warm_start: no point of {named!r} fits this study: parameters must lie "
                 "in this space, and it must have logged these objectives"

@@ -12,11 +12,24 @@ from automl.distributions import distribution, encode
 from automl.optimizer import Optimizer, violations
 from automl.warmstart import Lesson
 
+SOURCE = "automl:warm_start"  # says of a trial of Optuna which earlier study it comes from
 
-def teach(optimizer: Optimizer, lessons: Iterable[Lesson]) -> int:
-    """Give an optimizer the points of earlier studies; returns how many.
+
+def heard(optimizer: Optimizer) -> set[str]:
+    """Return the earlier studies, as the study names them, that an optimizer was taught by."""
+    trials = optimizer.optuna.get_trials(deepcopy=False)
+    return {trial.user_attrs[SOURCE] for trial in trials if SOURCE in trial.user_attrs}
+
+
+def teach(optimizer: Optimizer, source: str, lessons: Iterable[Lesson]) -> int:
+    """Give an optimizer the points of an earlier study, all or none; returns how many.
 
     Optuna itself commits them one by one: five thousand take minutes.
+
+    Args:
+        optimizer: learns.
+        source: the earlier study, as this one names it.
+        lessons: its points.
     """
     space = optimizer.space
     distributions = {name: distribution(space[name]) for name in space.searched()}
@@ -28,7 +41,7 @@ def teach(optimizer: Optimizer, lessons: Iterable[Lesson]) -> int:
                 values=optimizer.values(lesson.metrics),
                 params=params,
                 distributions={name: distributions[name] for name in params},
-                user_attrs={"automl:warm_start": lesson.source},
+                user_attrs={SOURCE: source},
                 constraints=violations(optimizer.study, lesson.metrics),
             )
         )

@@ -14,7 +14,6 @@ from automl.study import Study
 class Lesson:
     """A point of an earlier study, in the space of the new one."""
 
-    source: str
     params: Mapping[str, Value]
     metrics: Mapping[str, float]
 
@@ -33,4 +32,4 @@ def lessons(history: History, study: Study, space: Space) -> Iterator[Lesson]:
             params = space.completed({**trial.params, **changes})
             finite = all(np.isfinite(metrics.get(name, np.nan)) for name in wanted)
             if finite and not space.problems(params):
-                yield Lesson(history.study.name, params, metrics)
+                yield Lesson(params, metrics)

@@ -49,9 +49,21 @@ def test_a_parameter_that_the_earlier_study_did_not_search_is_at_its_default(ear
     assert {t.params["model.n"] for t in taught(later(tmp_path, space=space))} == {3}
 
 
-def test_an_earlier_study_that_has_nothing_to_teach_is_refused(earlier, tmp_path):
-    with pytest.raises(AutomlError, match="no point of 'earlier' fits this study"):
-        later(tmp_path, space={"model.x": {"float": [5, 6]}})
+def test_what_was_refused_is_refused_again(earlier, tmp_path):
+    for _ in range(2):
+        with pytest.raises(AutomlError, match="no point of 'earlier' fits this study"):
+            later(tmp_path, space={"model.x": {"float": [5, 6]}})
+
+
+def test_a_source_that_is_named_later_teaches_from_then_on(earlier, tmp_path):
+    later(tmp_path, search={"sampler": "tpe"})
+    assert len(taught(later(tmp_path, budget={"trials": 3}))) == 8
+
+
+def test_going_on_does_not_need_what_has_taught(earlier, tmp_path):
+    later(tmp_path)
+    earlier.folder.rename(tmp_path / "elsewhere")
+    assert len(taught(later(tmp_path, budget={"trials": 3}))) == 8
 
 
 def test_going_on_with_a_study_does_not_teach_it_twice(earlier, tmp_path):
