@@ -76,6 +76,11 @@ class Layers:
             case "latency":
                 return self.times[index].at(keep)
 
+    def cost(self, keep: Counts, resource: Resource) -> float:
+        """Return what (L,) numbers of weights cost together."""
+        costs = (self.price(i, n, resource)[0] for i, n in enumerate(keep[:, None]))
+        return float(sum(costs))
+
     def total(self, density: float) -> int:
         """Return how many weights a density means; refuse what the floors do not allow."""
         total, least = round(density * int(self.sizes.sum())), int(self.least.sum())
@@ -254,10 +259,9 @@ def room(counts: Counts, layers: Layers, index: int, resource: Resource, budget:
     def price(more: int) -> float:
         return float(layers.price(index, counts[[index]] + more, resource)[0])
 
-    others = np.delete(np.arange(len(counts)), index)
-    spent = sum(float(layers.price(int(i), counts[[i]], resource)[0]) for i in others)
     free = int(layers.most[index] - counts[index])
-    return max(bisect_right(range(free + 1), budget - spent, key=price) - 1, 0)
+    left = budget - layers.cost(counts, resource) + price(0)
+    return max(bisect_right(range(free + 1), left, key=price) - 1, 0)
 
 
 def lamp_scores(layers: Layers) -> list[Tensor]:

@@ -88,16 +88,27 @@ class Pruner:
         return top_up(least_distortion(layers, budgets, self.factors()), layers, budgets)
 
     def budgets(self) -> dict[Resource, float]:
-        """Return what limits the model besides the number of weights."""
-        layers, options = self.layers(self.options.metric), self.options
-        shares: dict[Resource, float | None] = {"macs": options.macs, "latency": options.latency}
-        dense = layers.sizes[:, None]
-        return {
-            resource: share
-            * sum(float(layers.price(i, n, resource)[0]) for i, n in enumerate(dense))
-            for resource, share in shares.items()
-            if share is not None
+        """Return what limits the model besides the number of weights.
+
+        Raises:
+            ValueError: less is allowed than the floors of the units cost.
+        """
+        layers, found = self.layers(self.options.metric), dict[Resource, float]()
+        wanted: dict[Resource, float | None] = {
+            "macs": self.options.macs,
+            "latency": self.options.latency,
         }
+        for resource, share in wanted.items():
+            if share is None:
+                continue
+            dense, least = (layers.cost(keep, resource) for keep in (layers.sizes, layers.least))
+            if share * dense < least:
+                raise ValueError(
+                    f"{resource}: {share:g} of the dense model's is below the least that can be "
+                    f"had, {least / dense:.3g}; allow more"
+                )
+            found[resource] = share * dense
+        return found
 
     def factors(self) -> NDArray[np.float64]:
         """Return the factor (L,) of each unit's distortion: units are cut into blocks in order."""

@@ -259,6 +259,11 @@ def test_a_killed_trial_goes_on_to_the_same_model_as_an_uncut_one(tmp_path):
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_a_second_budget_below_the_floors_is_refused_with_the_least_share(tmp_path):
+    with pytest.raises(ValueError, match=r"macs: 0.001 of the dense .* least that can be had, 0.0"):
+        run(tmp_path, macs=0.001, **QUICK)
+
+
 def test_the_report_shows_fronts_allocators_units_and_the_diagnostic(tmp_path):
     outcome = run(tmp_path, finetune_epochs=0)
     done = automl.Trial(
