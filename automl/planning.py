@@ -148,10 +148,24 @@ def merged(study: Study, proposed: Mapping[str, Parameter]) -> dict[str, Paramet
         if read(study.plugins[name.split(".")[0]], name.split(".")[1:]) is None
     }
     own = {name: spec.parameter() for name, spec in study.space.items()}
-    kept = {name: one for name, one in parameters.items() if name not in own}
-    both = own | kept
-    gone = {n for n, one in kept.items() if any(other not in both for other in one.when)}
-    return {name: one for name, one in both.items() if name not in gone}
+    return own | possible({n: one for n, one in parameters.items() if n not in own}, own)
+
+
+def possible(
+    proposed: Mapping[str, Parameter], own: Mapping[str, Parameter]
+) -> dict[str, Parameter]:
+    """Leave out proposals whose condition a narrower space never meets, and values never had."""
+    both, found = {**own, **proposed}, dict[str, Parameter]()
+    for name, one in proposed.items():
+        when = {
+            other: tuple(
+                value for value in allowed if other in both and both[other].contains(value)
+            )
+            for other, allowed in one.when.items()
+        }
+        if all(when.values()):
+            found[name] = replace(one, when=when)
+    return found if len(found) == len(proposed) else possible(found, own)
 
 
 def settings_of(study: Study, plugins: Plugins) -> dict[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from automl.errors import StudyError
 from automl.planning import plan
 from automl.settings import put, read, settle
 from automl.space import Choice, Fixed, Float, Int
-from automl.studyfile import of
+from automl.studyfile import dump, of
 from automl.studyfile import read as read_file
 
 PLUGIN = """
@@ -70,6 +70,22 @@ def test_the_file_narrows_widens_and_fixes_what_is_proposed(tmp_path):
     assert isinstance(space["mine.how"], Fixed)
     assert (space["mine.rate"].low, space["mine.rate"].when) == (-5, {})
     assert isinstance(space["mine.inner.lr"], Float)
+
+
+def test_a_proposal_whose_condition_a_narrower_space_never_meets_is_not_searched(tmp_path):
+    narrow = planned(tmp_path, space={"mine.how": {"choice": ["b", "c"]}})
+    assert list(narrow.space) == ["mine.how"]
+    file = tmp_path / "resolved.yaml"
+    file.write_text(dump(narrow.resolved()))
+    assert list(read_file(file).study.space) == ["mine.how"]
+
+
+def test_a_condition_of_a_proposal_names_values_that_a_narrower_space_has(tmp_path):
+    changed = PLUGIN.replace('{"how": ("a",)}', '{"how": ("a", "b")}')
+    (tmp_path / "other.py").write_text(changed)
+    plugins = {"mine": {"path": "other.py"}}
+    space = planned(tmp_path, plugins=plugins, space={"mine.how": {"choice": ["b", "c"]}}).space
+    assert space["mine.rate"].when == {"mine.how": ("b",)}
 
 
 def test_an_option_that_the_study_sets_is_not_searched(tmp_path):
