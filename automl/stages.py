@@ -78,9 +78,11 @@ def kind_of(error: BaseException) -> FailureKind:
 def failure(kind: FailureKind, error: BaseException) -> Failure:
     """Return a failure with one line and the end of the traceback, without secrets."""
     where = "".join(f" ({text})" for text in getattr(error, "__notes__", []))
-    message = f"{type(error).__name__}: {str(error).strip()}{where}"
+    message = f"{type(error).__name__}: {str(error).strip()}"
     text = "".join(traceback.format_exception(error))
-    return Failure(kind, mask(message)[:1000], mask(text)[-TRACEBACK:])
+    # cut twice: to look for secrets takes time, and what was cut in half would not be found
+    line = mask(message[:10_000])[:1000] + where
+    return Failure(kind, line, mask(text[-2 * TRACEBACK :])[-TRACEBACK:])
 
 
 def make_job(spec: JobSpec, line: Line) -> tuple[Job, Plugins]:

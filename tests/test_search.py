@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 
 import optuna
 import pytest
@@ -116,6 +117,18 @@ ALLOCATION = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(
 )
 def test_what_libraries_and_the_system_say_of_memory_is_known(error, kind):
     assert stages.kind_of(error) == kind
+
+
+def test_a_long_error_is_cut_before_secrets_are_looked_for(monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "s3cr3t")
+    error = ValueError("s3cr3t" + "z" * 30_000_000 + "s3cr3t")
+    found = []
+    work = threading.Thread(target=lambda: found.append(stages.failure("user", error)), daemon=True)
+    work.start()
+    work.join(20)
+    assert found
+    assert len(found[0].message) == 1000
+    assert "s3cr3t" not in found[0].message + found[0].traceback
 
 
 def test_a_measure_that_is_no_number_is_named_with_its_plugin(tmp_path):
