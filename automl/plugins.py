@@ -1,8 +1,10 @@
 """Find plugins by their metadata, load those that a study names, and call them in its order."""
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,7 +20,9 @@ from automl.space import Parameter
 from automl.suggest import did_you_mean_or_known
 
 GROUP = "automl.plugins"
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 RESERVED = ("model", "data", "trainer")  # heads of dotted paths
+Told = Callable[[str, str], None]  # hears which hook begins, and where its plugin is from
 
 
 class NoOptions(BaseModel):
@@ -85,17 +89,24 @@ def kind(name: str, here: Path, path: str | None = None) -> Kind:
         )
     found = installed[name]
     loaded = Kind(name, f"{found.distribution} {found.version}", None)
-    try:
+    with blamed(loaded, "cannot be imported"):
         made = found.entry.load()
-    except BaseException as error:  # a plugin may even call sys.exit when imported
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise loaded.blame(f"cannot be imported: {type(error).__name__}: {error}") from error
     return checked(Kind(name, loaded.origin, made))
 
 
+@contextmanager
+def blamed(loaded: Kind, what: str) -> Iterator[None]:
+    """Blame a plugin for whatever it raises in the driver; it may even call sys.exit."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise loaded.blame(f"{what}: {type(error).__name__}: {error}") from error
+
+
 def checked(loaded: Kind) -> Kind:
-    """Refuse a plugin without a class or of another version of the API."""
+    """Refuse a plugin without a class, of another version of the API, or with a wrong hook."""
     if not isinstance(loaded.make, type):
         raise loaded.blame(f"must be a class, got {type(loaded.make).__name__}")
     api = getattr(loaded.make, "api", hooks.API)
@@ -103,7 +114,23 @@ def checked(loaded: Kind) -> Kind:
         older = isinstance(api, int) and api < hooks.API
         what = "update the plugin" if older else "update automl"
         raise loaded.blame(f"speaks API {api!r}, this automl speaks {hooks.API}; {what}")
+    if wrong := wrong_hook(loaded.make):
+        raise loaded.blame(f"has a wrong hook: {wrong}")
     return loaded
+
+
+def wrong_hook(make: type) -> str:
+    """Say what is wrong with a hook of a class: its name, or an argument; nothing if none is."""
+    for name, method in inspect.getmembers(make, lambda one: hasattr(one, "automl_impl")):
+        if name not in hook_names():
+            return f"there is none called {name!r}{did_you_mean_or_known(name, hook_names())}"
+        given = tuple(inspect.signature(getattr(hooks, name)).parameters)
+        asked = inspect.signature(method).parameters.values()
+        must = [one.name for one in asked if one.default is one.empty and one.kind in POSITIONAL]
+        if lost := [one for one in must[1:] if one not in given]:
+            passed = f"only {', '.join(given)} is passed" if given else "nothing is passed"
+            return f"{name} asks for {lost[0]!r}, but {passed}; take it out, or give it a default"
+    return ""
 
 
 def _class_of_file(loaded: Kind, path: Path) -> Any:
@@ -119,10 +146,8 @@ def _class_of_file(loaded: Kind, path: Path) -> Any:
         raise loaded.blame("is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    try:
+    with blamed(loaded, "cannot be imported"):
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise loaded.blame(f"cannot be imported: {type(error).__name__}: {error}") from error
     vars(module)["automl_stamp"] = stamp
     return _only_class(loaded, module)
 
@@ -162,7 +187,7 @@ class Plugins:
     """
 
     def __init__(self, kinds: Mapping[str, Kind], options: Mapping[str, Mapping[str, Any]]) -> None:
-        self.told: Callable[[str], None] = lambda _: None  # hears which hook begins
+        self.told: Told = lambda _, __: None
         self.manager = pluggy.PluginManager("automl")
         self.manager.add_hookspecs(hooks)
         self.loaded = tuple(_made(loaded, options.get(name, {})) for name, loaded in kinds.items())
@@ -177,9 +202,8 @@ class Plugins:
             self.manager.register(one.plugin, one.kind.name)
             self.manager.check_pending()
         except pluggy.PluginValidationError as error:
-            known = ", ".join(sorted(vars(self.manager.hook)))
             said = str(error).splitlines()[-1].strip() or str(error)
-            raise one.kind.blame(f"has a wrong hook: {said}; the hooks are {known}") from error
+            raise one.kind.blame(f"has a wrong hook: {said}") from error
 
     def implement(self, hook: str) -> tuple[Loaded, ...]:
         """Return the plugins that implement a hook, in the order of the study."""
@@ -189,10 +213,10 @@ class Plugins:
         """Call a hook plugin by plugin; an exception keeps its type and gains a note of blame."""
         for one, implementation in self.implementations(hook):
             given = [arguments[name] for name in implementation.argnames]
-            self.told(f"{one.kind.name}.{hook}")
+            self.told(f"{one.kind.name}.{hook}", one.kind.origin)
             try:
                 yield one, implementation.function(*given)
-            except Exception as error:
+            except BaseException as error:  # a hook may even call sys.exit
                 note(error, one, hook)
                 raise
 
@@ -221,11 +245,9 @@ def number(value: Any, name: str, one: Loaded) -> float:
 
 def _made(loaded: Kind, given: Mapping[str, Any]) -> Loaded:
     options = options_of(loaded, given)
-    try:
-        takes = loaded.make(options) if hasattr(loaded.make, "Options") else loaded.make()
-    except Exception as error:
-        raise loaded.blame(f"cannot be made: {type(error).__name__}: {error}") from error
-    return Loaded(loaded, options, takes)
+    with blamed(loaded, "cannot be made"):
+        plugin = loaded.make(options) if hasattr(loaded.make, "Options") else loaded.make()
+    return Loaded(loaded, options, plugin)
 
 
 def kinds_of(study_plugins: Mapping[str, Mapping[str, Any]], here: Path) -> dict[str, Kind]:
@@ -246,10 +268,8 @@ def proposals(plugins: Plugins) -> dict[str, Parameter]:
     """
     found: dict[str, Parameter] = {}
     for one, implementation in plugins.implementations("space"):
-        try:
+        with blamed(one.kind, "failed in space"):
             proposed = implementation.function()
-        except Exception as error:
-            raise one.kind.blame(f"failed in space: {type(error).__name__}: {error}") from error
         if not isinstance(proposed, Mapping):
             raise one.kind.blame(f"must return a mapping from space, got {proposed!r}")
         for name, parameter in proposed.items():

@@ -32,7 +32,8 @@ def sections(history: History) -> list[tuple[str, Section | str]]:
     The core's own sections, on early stopping and on time, come first.
     """
     grace, theirs = of_plugins(history)
-    own = (stopping.section(history, grace), timing.section(history.finished()))
+    folders = (history.folder / "shared", *(trial.folder for trial in history.finished()))
+    own = (stopping.section(history, grace), timing.section(folders))
     found: list[tuple[str, Section | str]] = [("automl", one) for one in own if one is not None]
     return found + theirs
 
@@ -55,7 +56,7 @@ def from_plugins(plugins: Plugins, history: History) -> list[tuple[str, Section 
     for one, implementation in plugins.implementations("report"):
         try:
             made = list(implementation.function(history) or ())
-        except Exception as error:  # an observer's failure is shown, and nothing else
+        except (Exception, SystemExit) as error:  # an observer's failure is shown, and nothing else
             said = "".join(traceback.format_exception(error, limit=-3))
             found.append((one.kind.name, f"{one.kind.blame('failed in report')}\n{said}"))
             continue

@@ -149,7 +149,7 @@ def train(job: Job, loaded: Plugins) -> None:
             raise one.kind.blame(f"must return True or None from train, got {answer!r}")
         if answer:
             return
-    loaded.told("core.train")
+    loaded.told("core.train", "")
     job.fit()
 
 
@@ -171,7 +171,7 @@ def advance(iterator: Iterator[Any], one: plugins.Loaded) -> Any:
     """Return the next point of a plugin, or None at the end; blame it for what it raises."""
     try:
         return next(iterator, None)
-    except Exception as error:
+    except BaseException as error:
         note(error, one, "refine")
         raise
 
@@ -212,9 +212,12 @@ def missing(job: Job, measured: Mapping[str, float]) -> str:
 
 def prepare(spec: JobSpec, line: Line) -> Outcome:
     """Let every plugin make what the trials share."""
+    clock = Clock(spec.folder, silent=crew()[0] > 0)
     job, loaded = make_job(spec, line)
+    loaded.told = clock.mark
     for _ in loaded.call("prepare", job=job):
         pass
+    clock.mark(END)
     return Outcome("stopped" if job.stopped else "done")
 
 

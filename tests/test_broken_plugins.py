@@ -2,6 +2,7 @@
 
 import pytest
 
+from automl.archive import open_study
 from automl.cli import code
 
 STUDY = """
@@ -26,9 +27,17 @@ def hook(signature, body):
 EARLY = {
     "syntax error": ("def f(:", "cannot be imported: SyntaxError"),
     "import error": ("import no_such_module", "cannot be imported: ModuleNotFoundError"),
-    "wrong hook name": (hook("trian(self, job)", "pass"), "has a wrong hook"),
-    "wrong signature": (hook("train(self, job, extra)", "pass"), "has a wrong hook"),
+    "exits when imported": ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+    "wrong hook name": (
+        hook("trian(self, job)", "pass"),
+        "has a wrong hook: there is none called 'trian'; did you mean 'train'?",
+    ),
+    "wrong signature": (
+        hook("train(self, job, extra)", "pass"),
+        "has a wrong hook: train asks for 'extra', but only job is passed; take it out",
+    ),
     "a space that raises": (hook("space(self)", "1 / 0"), "failed in space: ZeroDivisionError"),
+    "a space that exits": (hook("space(self)", "raise SystemExit"), "failed in space: SystemExit"),
 }
 LATE = {
     "wrong return type": (
@@ -43,14 +52,21 @@ LATE = {
         "in plugin mine (mine.py), hook refine",
     ),
     "raises in prepare": (hook("prepare(self, job)", "1 / 0"), "hook prepare"),
-    "exits": (hook("train(self, job)", "raise SystemExit(1)"), "SystemExit"),
+    "exits": (
+        hook("train(self, job)", "raise SystemExit(1)"),
+        "SystemExit: 1 (in plugin mine (mine.py), hook train)",
+    ),
     "an infinite loop": (
         hook("train(self, job)", "while True: time.sleep(0.01)"),
-        "took longer than 3.0 s (in mine.train)",
+        "took longer than 3.0 s (in plugin mine (mine.py), hook train)",
+    ),
+    "is killed while it prepares": (
+        hook("prepare(self, job)", "import os; os.kill(os.getpid(), 9)"),
+        "SIGKILL (in plugin mine (mine.py), hook prepare)",
     ),
     "dies": (
         hook("train(self, job)", "import os; os.kill(os.getpid(), 9)"),
-        "SIGKILL (in mine.train)",
+        "SIGKILL (in plugin mine (mine.py), hook train)",
     ),
 }
 
@@ -87,7 +103,7 @@ def test_a_plugin_that_eats_memory_is_stopped_and_named(tmp_path, monkeypatch, c
     assert ran(tmp_path, monkeypatch, hook("train(self, job)", eat), *memory) == 2
     error = capsys.readouterr().err
     assert "memory" in error
-    assert "(in mine.train)" in error
+    assert "(in plugin mine (mine.py), hook train)" in error
 
 
 @pytest.mark.slow
@@ -99,7 +115,29 @@ def test_a_plugin_that_prints_megabytes_fills_its_own_log_only(tmp_path, monkeyp
     assert (tmp_path / "runs" / "demo" / "trials" / "00000" / "log.txt").stat().st_size > 5_000_000
 
 
+CHANGES = """import os, random, signal, sys, numpy, torch
+        found = [torch.get_default_dtype(), os.getcwd(), signal.getsignal(signal.SIGTERM)]
+        found += ["MINE" in os.environ, "/" in sys.path]
+        (job.folder / "found.txt").write_text(repr(found))
+        torch.set_default_dtype(torch.float64)
+        os.chdir("/")
+        os.environ["MINE"] = "1"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.path.append("/")
+        [seed(1) for seed in (random.seed, numpy.random.seed, torch.manual_seed)]
+        return True"""
+
+
 @pytest.mark.slow
-def test_a_plugin_that_changes_global_state_changes_no_other_trial(tmp_path, monkeypatch):
-    change = "import math; seen = math.pi; math.pi = 3; assert seen != 3; return True"
-    assert ran(tmp_path, monkeypatch, hook("train(self, job)", change)) == 0
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_a_plugin_that_changes_global_state_changes_no_other_trial(tmp_path, monkeypatch, engine):
+    for name, body in (("calm", "return True"), ("loud", CHANGES)):
+        given = ("--set", f"engine={engine}", "--set", f"name={name}")
+        assert ran(tmp_path, monkeypatch, hook("train(self, job)", body), *given) == 0
+    first, second = sorted(tmp_path.glob("runs/loud/trials/*/found.txt"))
+    assert first.read_text() == second.read_text()
+    assert proposed("calm") == proposed("loud")
+
+
+def proposed(name):
+    return [trial.params for trial in open_study(name).record.trials()]

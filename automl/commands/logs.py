@@ -10,7 +10,7 @@ from automl.archive import open_study
 from automl.env import mask
 from automl.errors import AutomlError
 from automl.terminal import emit
-from automl.timing import END, marks
+from automl.timing import CUT, END, marks
 
 PAUSE = 0.5  # seconds between two looks at a log that grows
 
@@ -52,11 +52,11 @@ def text(path: Path) -> str | None:
 def hooks(folder: Path) -> list[dict[str, Any]]:
     """Return each hook that a trial called, when it began and its seconds; None if it was cut."""
     found = marks(folder)
-    ends = [*(when for when, _ in found[1:]), None]
+    ends = [*(None if name == CUT else when for when, name in found[1:]), None]
     return [
         {"hook": name, "began": began, "seconds": None if ended is None else ended - began}
         for (began, name), ended in zip(found, ends, strict=True)
-        if name != END
+        if name not in {END, CUT}
     ]
 
 

@@ -1,9 +1,12 @@
 """Runs jobs in the driver's own process, one after another, where a debugger can follow."""
 
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +74,7 @@ class InlineEngine:
                 sys.path.insert(0, here)
             spec.folder.mkdir(parents=True, exist_ok=True)
             handle(Started(spec, 0))
-            with chdir(spec.here):  # where relative paths of the study begin
+            with chdir(spec.here), kept():  # where relative paths of the study begin
                 outcome = stages.run(spec, Direct(spec, handle, self.stops))
             self.stops.discard(spec.key)
             self.waiting.pop(0)
@@ -85,3 +88,23 @@ class InlineEngine:
     def close(self) -> None:
         """Forget what waits."""
         self.waiting.clear()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Put back what a job may have changed of this process, so that the next one begins alike."""
+    import torch
+
+    dtype, path, environ = torch.get_default_dtype(), list(sys.path), dict(os.environ)
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        sys.path[:] = path
+        for name in set(os.environ) - set(environ):
+            del os.environ[name]
+        os.environ.update(environ)
+        if threading.current_thread() is threading.main_thread():
+            for one, handler in handlers.items():
+                signal.signal(one, handler)
