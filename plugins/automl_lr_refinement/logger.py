@@ -61,7 +61,8 @@ class Series:
         """Return the log as a record."""
         self.flush()
         norms = np.asarray(self.norms, dtype=np.float64).reshape(-1, 2)
-        rates = np.asarray(self.rates, dtype=np.float64).reshape(len(self.norms), -1)
+        groups = len(self.rates[0]) if self.rates else len(optimizer.param_groups)
+        rates = np.asarray(self.rates, dtype=np.float64).reshape(len(self.norms), groups)
         windows = np.asarray(self.windows, dtype=np.float64)
         return NormLog(norms[:, 0], norms[:, 1], windows, rates, type(optimizer).__name__, clip)
 
@@ -110,10 +111,11 @@ class NormLogger(Callback):
         self.series.setdefault(index, Series()).add(found, window, rates)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file."""
+        """Write the file, and let all processes wait until it is there."""
         del pl_module
         if trainer.is_global_zero:
             save(self.path, self.logs(trainer))
+        trainer.strategy.barrier()
 
     def logs(self, trainer: Trainer) -> list[NormLog]:
         """Return the log of each optimizer."""

@@ -10,6 +10,7 @@ from automl import Choice, Float, Int
 
 Shape: TypeAlias = Literal["linear", "cosine", "wsd", "step", "constant", "refined"]
 ANALYTIC = ("linear", "cosine", "wsd")
+CHOOSING = 2  # seeds of a confirmation that choose the peak of refined and judge nothing
 Proposals: TypeAlias = Mapping[str, Float | Int | Choice]
 
 
@@ -65,13 +66,14 @@ class Options(BaseModel):
     confirm: int = Field(
         0,
         ge=0,
-        description="fresh seeds on which a refined trial is trained again beside linear decay",
+        description="fresh seeds on which a refined schedule is trained again beside linear decay, "
+        "each at the best of its own peaks; 0 exports linear decay",
     )
     control_peak: float | None = Field(
         None,
         gt=0,
         description="factor on the peak of linear decay in the confirmation; default: the best of "
-        "peak, an octave to each side, and further where the best is at an end, each on all seeds",
+        "peak, an octave to each side, and further where the best is at an end",
     )
     control_warmup: float = Field(
         0.0, ge=0, lt=1, description="warm-up of linear decay in the confirmation"

@@ -34,13 +34,18 @@ class LrRefinement:
 
     @automl.hookimpl
     def preview(self, job: automl.Job) -> Iterable[automl.Section]:
-        """Show the schedule of the default trial, or say how it will be made."""
-        from automl_lr_refinement import report, runs
+        """Show the schedule of the default trial, or say how it will be made.
 
-        del job
+        The batch that a plan trains follows a schedule, so that a plan finds what fights it.
+        """
+        from automl_lr_refinement import figures, report, runs
+        from automl_lr_refinement.follow import Follow
+
+        replaces = self.options.own_scheduler == "replace"
+        job.callbacks.append(Follow([runs.analytic(self.options)], replace=replaces))
         refined = self.options.shape == "refined"
         analytic = runs.analytic(self.options)
-        part = report.promise(self.options) if refined else report.picture(analytic)
+        part = report.promise(self.options) if refined else figures.picture(analytic)
         return [automl.Section("Learning-rate schedule", (part,))]
 
     @automl.hookimpl
@@ -56,7 +61,7 @@ class LrRefinement:
     @automl.hookimpl
     def train(self, job: automl.Job) -> bool:
         """Train the model under the trial's schedule, which is refined first if it asks for it."""
-        from automl_lr_refinement import runs
+        from automl_lr_refinement import exports, runs
 
         spent = 0
         follow: Sequence[Schedule] = [runs.analytic(self.options)]
@@ -68,7 +73,7 @@ class LrRefinement:
         ended = runs.run(job, self.options, "train", follow)
         if ended is not None:
             self.steps = spent + ended.steps
-            self.export(job, follow)
+            exports.export(job, self.options, follow, ended.logs)
         return True
 
     @automl.hookimpl
@@ -76,30 +81,6 @@ class LrRefinement:
         """Return the optimizer steps of the trial; those of a confirmation do not count."""
         del job
         return {"optimizer_steps": float(self.steps)}
-
-    def export(self, job: automl.Job, follow: Sequence["Schedule"]) -> None:
-        """Write the schedules that were used, and the one that is worth using again.
-
-        Linear decay stands in for a refined schedule that fresh seeds have not confirmed.
-        """
-        from automl_lr_refinement import runs, schedules, verdict
-
-        folder = runs.place(job)
-        for number, schedule in enumerate(follow):
-            schedule.write(folder / f"used-{number}.json")
-        if self.options.shape != "refined":
-            follow[0].write(folder / "schedule.json")
-            return
-        is_linear = all(one.provenance["fell_back"] for one in follow)
-        asked = self.options.confirm > 0 and not is_linear
-        compared = runs.confirm(job, self.options, follow) if asked else None
-        if compared is not None:
-            verdict.write(folder / "confirm.json", compared)
-        better = compared is not None and compared.case() == "better"
-        best = follow[0] if better else schedules.linear(self.options.control_warmup)
-        why = "refined is linear decay" if is_linear else "refined was not compared on fresh seeds"
-        why = compared.text() if compared else why
-        best.noting("confirmation", why).write(folder / "schedule.json")
 
     @automl.hookimpl
     def report(self, history: automl.History) -> Iterable[automl.Section]:

@@ -1,26 +1,25 @@
-"""The trainings inside a trial: exploration, refinement, the final run and its confirmation."""
+"""The trainings inside a trial: exploration, refinement and the final run."""
 
 import copy
-import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from automl import Job, PluginError
-from automl_lr_refinement import refine, schedules, verdict
+from automl_lr_refinement import refine, schedules
 from automl_lr_refinement.follow import Follow, Peak
 from automl_lr_refinement.logger import NormLogger
 from automl_lr_refinement.norms import NormLog, load
 from automl_lr_refinement.options import Options
 from automl_lr_refinement.schedules import Schedule
 
-OCTAVES = (1.0, 0.5, 2.0)  # peaks of linear decay in a confirmation, times the trial's
-MOST_PEAKS = 5  # tried in all
 FRESH = 10_000  # added to the trial's seed for runs that must not share its random numbers
 
 
@@ -107,7 +106,13 @@ def explore(
 
 
 def refined(log: NormLog, options: Options, number: int, source: str) -> Schedule:
-    """Refine a schedule from the norms of one optimizer."""
+    """Refine a schedule from the norms of one optimizer.
+
+    Raises:
+        PluginError: the optimizer did nothing in the exploratory run.
+        FloatingPointError: it had no finite gradient there.
+    """
+    check(log, options)
     kind, exponent = refine.family(log.optimizer)
     kind = kind if options.norm == "auto" else options.norm
     recipe = refine.Recipe(
@@ -137,6 +142,28 @@ def refined(log: NormLog, options: Options, number: int, source: str) -> Schedul
     return schedules.from_multipliers(found.multipliers, label, provenance)
 
 
+def check(log: NormLog, options: Options) -> None:
+    """Refuse norms that no schedule can be refined from."""
+    if not log.steps:
+        raise PluginError(
+            f"lr_refinement: {log.optimizer} made no step in the exploratory run, which is "
+            f"{options.explore:.0%} of training; set plugins.lr_refinement.explore to more"
+        )
+    if not np.isfinite(log.l2).any():
+        raise FloatingPointError(
+            f"no gradient of {log.optimizer} was finite in the exploratory run, of {log.steps} "
+            f"steps at peak factor {options.peak:g}"
+        )
+
+
+def peak_rates(log: NormLog, schedule: Schedule) -> list[float]:
+    """Return the learning rate of each group at the peak, from those of a run under a schedule."""
+    if not log.steps:
+        return []
+    top = log.lr.max(axis=0) / schedule.multipliers(log.steps).max()
+    return [float(f"{rate:.6g}") for rate in top]  # a log has single precision
+
+
 def refinements(job: Job, options: Options) -> tuple[list[Schedule], int] | None:
     """Explore and refine for as many rounds as the options say.
 
@@ -156,97 +183,7 @@ def refinements(job: Job, options: Options) -> tuple[list[Schedule], int] | None
         if explored is None:
             return None
         spent += explored.steps
-        found = [refined(log, options, number, str(source)) for log in explored.logs]
+        # a run's folder may be moved, with all that is in it
+        name = os.path.relpath(source, place(job))
+        found = [refined(log, options, number, name) for log in explored.logs]
     return found or [], spent
-
-
-def confirm(job: Job, options: Options, follow: Sequence[Schedule]) -> verdict.Comparison | None:
-    """Train on fresh seeds under the refined schedules and under linear decay.
-
-    Linear decay is tried at several peaks, and the best on these very seeds is compared: that
-    favours it a little, where a peak chosen on a seed or two of its own would often be a bad one.
-
-    Returns:
-        The pairs; None if the job was stopped.
-
-    Raises:
-        PluginError: fresh models are not the one that was trained.
-    """
-    metric, goal = judged(job, job.metrics)
-    line = schedules.linear(options.control_warmup)
-    with isolate_rng():
-        refined = over_seeds(job, options, metric, "refined", follow)
-        if refined is None:
-            return None
-        found: dict[float, tuple[float, ...]] = {}
-        while (peak := next_peak(options, found, goal)) is not None:
-            changed = options.model_copy(update={"peak": peak})
-            values = over_seeds(job, changed, metric, f"linear-{peak:.4g}", [line])
-            if values is None:
-                return None
-            found[peak] = values
-    best = best_peak(found, goal)
-    peaks = options.peak, best
-    return verdict.Comparison(metric, goal, refined, found[best], *peaks, options.control_warmup)
-
-
-def over_seeds(
-    job: Job, options: Options, metric: str, name: str, follow: Sequence[Schedule]
-) -> tuple[float, ...] | None:
-    """Train fresh models under schedules and return a metric of each; None if stopped."""
-    values = []
-    for number in range(1, options.confirm + 1):
-        fresh = beside(job, seed=job.seed + FRESH + number)
-        fresh.model = new_model(fresh, job.model)
-        ended = run(fresh, options, f"confirm-{number}-{name}", follow)
-        if ended is None:
-            return None
-        values.append(ended.metrics[metric])
-    return tuple(values)
-
-
-def next_peak(options: Options, found: Mapping[float, Sequence[float]], goal: str) -> float | None:
-    """Return the peak of linear decay to try next, None after the last.
-
-    First the trial's peak and an octave to each side; then further where the best is at an end.
-    """
-    if options.control_peak is not None:
-        return None if found else options.control_peak
-    if len(found) < len(OCTAVES):
-        return options.peak * OCTAVES[len(found)]
-    best = best_peak(found, goal)
-    further = {min(found): best / 2, max(found): best * 2}
-    return further.get(best) if len(found) < MOST_PEAKS else None
-
-
-def best_peak(found: Mapping[float, Sequence[float]], goal: str) -> float:
-    """Return the peak whose mean is best; a run that broke is worse than all others."""
-    sign = 1.0 if goal == "maximize" else -1.0
-    means = {peak: sign * sum(values) / len(values) for peak, values in found.items()}
-    return max(found, key=lambda peak: means[peak] if math.isfinite(means[peak]) else -math.inf)
-
-
-def new_model(job: Job, trained: Any) -> Any:
-    """Build a model from the job's seed; refuse one that differs from what the trial trained."""
-    made = job.new_model()
-    shapes = [
-        {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        for model in (made, trained)
-    ]
-    if shapes[0] != shapes[1]:
-        raise PluginError(
-            "lr_refinement: confirm builds fresh models of the study, but another plugin has "
-            "changed the architecture of this trial; set confirm: 0"
-        )
-    return made
-
-
-def judged(job: Job, metrics: Mapping[str, float]) -> tuple[str, str]:
-    """Return the first objective that training logs, and its goal."""
-    for name, objective in job.study.objectives.items():
-        if name in metrics:
-            return name, objective.goal
-    raise PluginError(
-        f"lr_refinement: confirm compares an objective that training logs, but of "
-        f"{', '.join(job.study.objectives)} none is among {', '.join(metrics) or 'nothing'}"
-    )

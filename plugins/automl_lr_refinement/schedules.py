@@ -59,9 +59,9 @@ class Schedule:
         table = np.interp(np.linspace(0, 1, knots), grid, self.table)
         return Schedule(tuple(table.tolist()), self.label, self.provenance)
 
-    def noting(self, name: str, value: Any) -> "Schedule":
-        """Return the same schedule with one more fact about where it is from."""
-        return Schedule(self.table, self.label, {**self.provenance, name: value})
+    def noting(self, **facts: Any) -> "Schedule":
+        """Return the same schedule with more facts about where it is from."""
+        return Schedule(self.table, self.label, {**self.provenance, **facts})
 
     def write(self, path: Path) -> None:
         """Write the schedule as JSON."""
@@ -84,6 +84,11 @@ class Schedule:
                 "write it again with this version"
             )
         return cls(tuple(record["table"]), record["label"], record["provenance"])
+
+
+def file_name(optimizer: int) -> str:
+    """Return the file of the schedule that is worth using again, by the optimizer's number."""
+    return f"schedule-{optimizer}.json" if optimizer else "schedule.json"
 
 
 def interpolate(table: Sequence[float], fraction: float) -> float:

@@ -1,8 +1,8 @@
 """Whether a refined schedule beats linear decay, from runs that are paired by their seeds."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -23,6 +23,7 @@ QUANTILES = (
     (29, 2.045),
 )
 Case: TypeAlias = Literal["better", "no different", "worse"]
+Tried: TypeAlias = Mapping[float, tuple[float, ...]]  # values of each seed by factor on the peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Comparison:
         peak: factor on the learning rate of refined.
         control_peak: that of linear decay.
         control_warmup: fraction of training of the warm-up of linear decay.
+        tried: what each of the two gave at each peak; refined on seeds that do not judge.
     """
 
     metric: str
@@ -46,6 +48,7 @@ class Comparison:
     peak: float = 1.0
     control_peak: float = 1.0
     control_warmup: float = 0.0
+    tried: Mapping[str, Tried] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.refined) != len(self.linear) or len(self.refined) < 3:
@@ -64,7 +67,14 @@ class Comparison:
         gain, error = self.gain()
         if abs(gain) <= noise(len(self.linear)) * error or not np.isfinite(gain):
             return "no different"
+        if gain > 0 and self.unsettled():
+            return "no different"
         return "better" if gain > 0 else "worse"
+
+    def unsettled(self) -> bool:
+        """Whether the best peak of linear decay may lie beyond those that were tried."""
+        peaks = sorted(self.tried.get("linear", {}))
+        return len(peaks) > 1 and self.control_peak in {peaks[0], peaks[-1]}
 
     def text(self) -> str:
         """Say the verdict in a sentence."""
@@ -72,12 +82,20 @@ class Comparison:
         what = "refined is exported" if self.case() == "better" else "linear decay is exported"
         way = "better" if gain > 0 else "worse"
         warmup = f" and a warm-up of {self.control_warmup:.0%}" if self.control_warmup else ""
+        end = ", the last that was tried: its best may lie beyond" if self.unsettled() else ""
         return (
             f"On {len(self.linear)} fresh seeds refined is {self.case()}: its {self.metric} is "
             f"{abs(gain):.4g} {way} on average, with a standard error of {error:.2g}, at peak "
-            f"factor {self.peak:.3g} against linear decay at {self.control_peak:.3g}{warmup}; "
-            f"{what}."
+            f"factor {self.peak:.3g} against linear decay at {self.control_peak:.3g}{warmup}"
+            f"{end}; {what}."
         )
+
+
+def why(compared: Comparison | None, *, is_linear: bool) -> str:
+    """Say why a refined schedule is exported, or is not."""
+    if compared is not None:
+        return compared.text()
+    return "refined is linear decay" if is_linear else "refined was not compared on fresh seeds"
 
 
 def noise(pairs: int) -> float:
@@ -102,4 +120,8 @@ def read(path: Path) -> Comparison:
     """Read what `write` wrote."""
     record = json.loads(path.read_text(encoding="utf-8"))
     pairs = {arm: tuple(record[arm]) for arm in ("refined", "linear")}
-    return Comparison(**{**record, **pairs})
+    tried = {
+        arm: {float(peak): tuple(values) for peak, values in found.items()}
+        for arm, found in record.get("tried", {}).items()
+    }
+    return Comparison(**{**record, **pairs, "tried": tried})

@@ -1,9 +1,16 @@
 """Small modules and trainings for the tests of learning-rate refinement."""
 
+from dataclasses import dataclass, field
+
 import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
+
+import automl
+from automl import stages
+from automl.job import JobSpec
+from automl_lr_refinement.schedules import Schedule
 
 QUIET = (  # what Lightning says about small trainings and of newer versions of torch
     ".*does not have many workers",
@@ -67,6 +74,20 @@ class Pair(Line):
         self.seen.append((type(optimizer).__name__, torch.cat(grads).norm().item()))
 
 
+class Late(Pair):
+    """The second optimizer begins after a quarter of the training."""
+
+    def training_step(self, batch, index):
+        super().training_step(batch, 1 if self.current_epoch < 1 else index)
+
+
+class Broken(Line):
+    """A loss that is not a number."""
+
+    def loss(self, batch):
+        return super().loss(batch) * torch.nan
+
+
 class Scheduled(Line):
     """Configures a scheduler of its own."""
 
@@ -110,3 +131,51 @@ class Batches(pl.LightningDataModule):
 
     def val_dataloader(self):
         return batches(2)
+
+
+def study(model="Line", **options):
+    """A study of least squares with this plugin."""
+    return automl.Study.model_validate(
+        {
+            "name": "toy",
+            "model": {"class_path": f"{__name__}.{model}"},
+            "data": {"class_path": f"{__name__}.Batches"},
+            "trainer": {"max_epochs": 4},
+            "plugins": {"lr_refinement": options},
+            "objectives": {"val_loss": {"goal": "minimize"}},
+            "budget": {"trials": 1},
+        }
+    )
+
+
+@dataclass
+class Ear:
+    """The driver's end of a line; asks to stop when it was asked often enough."""
+
+    patience: float = float("inf")
+    heard: list = field(default_factory=list)
+
+    def report(self, step, metrics):
+        self.heard.append((step, metrics))
+
+    def stopped(self):
+        self.patience -= 1
+        return self.patience < 0
+
+
+def trial(folder, ear=None, *, kind="trial", attempt=0, model="Line", **options):
+    """Run one trial in this process."""
+    spec = JobSpec(
+        study(model, **options), kind, 0, attempt, {}, 7, folder / "0", folder / "shared", folder
+    )
+    spec.folder.mkdir(exist_ok=True)
+    return stages.run(spec, ear or Ear())
+
+
+def used(folder):
+    return Schedule.read(folder / "0" / "lr_refinement" / "used-0.json")
+
+
+def exported(folder):
+    """The schedule that a trial leaves to use again."""
+    return Schedule.read(folder / "0" / "schedule.json")

@@ -1,9 +1,11 @@
 """Refinement beside other plugins, and beside other processes."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from chromium import browser
 from plugins.lr_refinement_toys import QUIET, Line, batches, fit
@@ -74,7 +76,7 @@ def test_a_shipped_study_refines_and_prunes_in_each_trial(both):
     for trial in both.trials:
         assert {"density", "optimizer_steps", "val_accuracy"} <= set(trial.metrics)
         assert len(trial.points) == 3
-        assert (trial.folder / "lr_refinement" / "schedule.json").exists()
+        assert (trial.folder / "schedule.json").exists()
 
 
 @pytest.mark.slow
@@ -88,6 +90,33 @@ def test_the_page_of_both_draws_the_sections_of_both(both):
         assert page.errors == []
     assert drawn["lr_refinement"] == 4
     assert drawn["pruning"] >= 2
+
+
+class Slow(logger.NormLogger):
+    """A log that takes its time to be written."""
+
+    def logs(self, trainer):
+        time.sleep(0.5)
+        return super().logs(trainer)
+
+
+class Look(pl.Callback):
+    """Says on each process whether a file is there when training has ended."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def teardown(self, trainer, pl_module, stage):
+        there = self.path.exists()
+        self.path.with_name(f"{trainer.global_rank}.txt").write_text(str(there))
+
+
+@pytest.mark.slow
+def test_every_process_waits_for_the_log(tmp_path):
+    log = Slow(tmp_path / "norms.npz")
+    two = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 1, "limit_val_batches": 0}
+    fit(Line(), tmp_path, log, Look(log.path), data=DataLoader(batches(2).dataset, 4), **two)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in (0, 1)] == ["True", "True"]
 
 
 @pytest.mark.slow

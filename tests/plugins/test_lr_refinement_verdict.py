@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from automl_lr_refinement import runs
-from automl_lr_refinement.options import Options
 from automl_lr_refinement.verdict import Comparison, noise, paired, read, write
 
 LINEAR = (1.0, 2.0, 3.0, 4.0)
@@ -50,21 +48,19 @@ def test_two_pairs_are_no_comparison():
 
 
 def test_a_verdict_is_read_as_it_was_written(tmp_path):
-    write(tmp_path / "deep" / "confirm.json", compare(LINEAR))
-    assert read(tmp_path / "deep" / "confirm.json") == compare(LINEAR)
+    tried = {"linear": {0.5: (1.0, 2.0)}, "refined": {1.0: (2.0, 3.0)}}
+    compared = Comparison("val_loss", "minimize", LINEAR, LINEAR, 0.5, 2.0, 0.1, tried)
+    write(tmp_path / "deep" / "confirm.json", compared)
+    assert read(tmp_path / "deep" / "confirm.json") == compared
 
 
-@pytest.mark.parametrize(
-    ("found", "want"),
-    [
-        ({}, 1.0),
-        ({1.0: (3,)}, 0.5),
-        ({1.0: (3,), 0.5: (4,), 2.0: (5,)}, None),
-        ({1.0: (3,), 0.5: (2,), 2.0: (5,)}, 0.25),
-        ({1.0: (3,), 0.5: (4,), 2.0: (1,)}, 4.0),
-        ({1.0: (3,), 0.5: (float("nan"),), 2.0: (5,)}, None),
-        ({1.0: (3,), 0.5: (4,), 2.0: (2,), 4.0: (1,), 8.0: (0,)}, None),
-    ],
-)
-def test_peaks_of_linear_decay_are_tried_until_the_best_is_between_others(found, want):
-    assert runs.next_peak(Options(), found, "minimize") == want
+def test_a_control_whose_best_peak_is_the_last_one_tried_settles_no_gain():
+    values = (-0.5, -0.6, -0.5, -0.6)
+    tried = {"linear": {1.0: LINEAR, 0.5: LINEAR, 2.0: LINEAR}}
+    refined = tuple(np.add(LINEAR, values))
+    found = [
+        Comparison("val_loss", "minimize", refined, LINEAR, 1.0, peak, 0.0, tried)
+        for peak in (1.0, 2.0)
+    ]
+    assert [one.case() for one in found] == ["better", "no different"]
+    assert "its best may lie beyond; linear decay is exported" in found[1].text()
