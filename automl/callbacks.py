@@ -104,13 +104,14 @@ class Reporter(Stopper):
             self._report(trainer)
 
     def _report(self, trainer: pl.Trainer) -> None:
+        # all ranks read them: what is logged with sync_dist is reduced when it is read
+        metrics = scalars(trainer.callback_metrics)
         if trainer.is_global_zero:
-            self._tell(trainer)
+            self._tell(trainer, metrics)
         if self.asked(trainer):
             trainer.should_stop = True
 
-    def _tell(self, trainer: pl.Trainer) -> None:
-        metrics = scalars(trainer.callback_metrics)
+    def _tell(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
         for name in sorted(self.watched & metrics.keys()):
             if not np.isfinite(metrics[name]):
                 raise NotFiniteError(

@@ -166,8 +166,10 @@ class Saver(Checkpoint):
             return
         began = time.monotonic()
         name = f"step={trainer.global_step}.ckpt"
+        # all ranks read them: what is logged with sync_dist is reduced when it is read
+        logged = scalars(trainer.callback_metrics)
         if trainer.is_global_zero:
-            metrics = self.checkpoints.metrics | scalars(trainer.callback_metrics)
+            metrics = self.checkpoints.metrics | logged
             self.checkpoints.save(name, trainer.save_checkpoint, metrics)
         else:
             trainer.save_checkpoint(self.checkpoints.folder / name)
