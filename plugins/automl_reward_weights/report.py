@@ -42,7 +42,7 @@ def sections(history: automl.History) -> Iterator[automl.Section]:
     whole = merged([run.scored for run in runs])
     words = automl.Text(summary(runs, whole) + empty(len(evaluated) - len(runs)))
     tables = (words, front_table(runs, whole), utilities(runs, whole))
-    figures = (front_figure(runs), volumes(runs), study_volume(runs), weights(runs))
+    figures = (front_figure(runs), volumes(runs), study_volume(evaluated), weights(runs))
     matrix = (dominance(runs),) if len(runs) > 1 else ()
     yield automl.Section("Reward weights", (*tables, *figures, *matrix))
 
@@ -86,11 +86,17 @@ def summary(runs: Sequence[Run], whole: Archive) -> str:
     selected = merged([run.selected for run in runs]).hypervolume()
     best = max(runs, key=lambda run: run.scored.hypervolume())
     return (
-        f"{len(runs)} runs left {len(whole.entries)} policies that no other one dominates. Their "
+        f"{counted(len(runs), 'run', 'runs')} left "
+        f"{counted(len(whole.entries), 'policy', 'policies')} that no other one dominates. Their "
         f"normalized hypervolume is {whole.hypervolume():.4f} as measured after training, "
         f"{selected:.4f} by the evaluations that selected them; the best single run is {best.name} "
         f"with {best.scored.hypervolume():.4f}."
     )
+
+
+def counted(count: int, one: str, more: str) -> str:
+    """Write a number of things."""
+    return f"{count} {one if count == 1 else more}"
 
 
 def front_table(runs: Sequence[Run], whole: Archive) -> automl.Table:
@@ -149,9 +155,9 @@ def volumes(runs: Sequence[Run]) -> automl.Figure:
 
 def study_volume(runs: Sequence[Run]) -> automl.Figure:
     """Draw the hypervolume of all runs so far against the updates that they took together."""
-    spent, x, y = 0, [], []
+    spent, x, y = 0, [0], [0.0]
     for number, run in enumerate(runs, 1):
-        spent += int(run.curve[-1]["step"])
+        spent += int(run.curve[-1]["step"]) if run.curve else 0
         x.append(spent)
         y.append(merged([one.scored for one in runs[:number]]).hypervolume())
     series = (automl.Series("merged archive", tuple(x), tuple(y)),)

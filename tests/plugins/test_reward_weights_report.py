@@ -78,3 +78,17 @@ def test_a_run_that_found_nothing_is_counted_and_left_out(history, tmp_path):
     assert drawn(Part("reward_weights", section)).error == ""
     assert "2 runs left" in section.parts[0].text
     assert "above the reference: 1." in section.parts[0].text
+
+
+def test_the_studys_hypervolume_begins_at_nothing_and_counts_the_updates_of_every_run(
+    history, tmp_path
+):
+    content = json.loads((history.trials[0].folder / "archive.json").read_text())
+    (tmp_path / "archive.json").write_text(json.dumps({**content, "archive": []}))
+    nothing = replace(history.trials[0], number=2, folder=tmp_path)
+    section = section_of(replace(history, trials=(*history.trials, nothing)))
+    titled = {part.title: part for part in section.parts if isinstance(part, parts.Figure)}
+    line = titled["Hypervolume of the study"].series[0]
+    assert (line.x[0], line.y[0]) == (0, 0)
+    assert line.x[-1] == line.x[-2] + content["curve"][-1]["step"]
+    assert line.y[-1] == line.y[-2]
