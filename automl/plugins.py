@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -96,9 +96,13 @@ def kind(name: str, here: Path, path: str | None = None) -> Kind:
 
 @contextmanager
 def blamed(loaded: Kind, what: str) -> Iterator[None]:
-    """Blame a plugin for whatever it raises in the driver; it may even call sys.exit."""
+    """Blame a plugin for whatever it raises in the driver; it may even call sys.exit.
+
+    What it prints is not the driver's answer, which may be JSON: it goes to stderr.
+    """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise

@@ -1,6 +1,8 @@
 """All that a report needs: facts, sections of plugins, and points that were trained again."""
 
+import sys
 import traceback
+from contextlib import redirect_stdout
 
 from automl import stopping, timing
 from automl.archive import open_study
@@ -55,7 +57,8 @@ def from_plugins(plugins: Plugins, history: History) -> list[tuple[str, Section 
     found: list[tuple[str, Section | str]] = []
     for one, implementation in plugins.implementations("report"):
         try:
-            made = list(implementation.function(history) or ())
+            with redirect_stdout(sys.stderr):  # stdout may be the driver's JSON
+                made = list(implementation.function(history) or ())
         except (Exception, SystemExit) as error:  # an observer's failure is shown, and nothing else
             said = "".join(traceback.format_exception(error, limit=-3))
             found.append((one.kind.name, f"{one.kind.blame('failed in report')}\n{said}"))

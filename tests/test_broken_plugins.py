@@ -1,5 +1,7 @@
 """Broken plugins: each gives one clear message with its name, and hurts nothing else."""
 
+import json
+
 import pytest
 
 from automl.archive import open_study
@@ -85,6 +87,19 @@ def test_a_plugin_that_is_broken_when_loaded_is_named(tmp_path, monkeypatch, cap
     assert "plugin mine (mine.py)" in error
     assert words in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_plugin_prints_in_the_driver_is_not_the_drivers_answer(
+    tmp_path, monkeypatch, capsys
+):
+    loud = "print('loaded')\n" + hook("space(self)", "print('asked'); return {}") + TRAINED
+    told = "    @automl.hookimpl\n    def report(self, history):\n        print('told')\n"
+    given = ("--json", "--set", "engine=inline", "--set", "budget.trial_time=null")
+    assert ran(tmp_path, monkeypatch, loud + told, *given) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["name"] == "demo"
+    assert captured.err.split()[:2] == ["loaded", "asked"]
+    assert "told" in captured.err
 
 
 @pytest.mark.slow

@@ -167,3 +167,12 @@ def test_a_foreign_distribution_is_installed_and_used_by_a_study(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     assert "Rounding" in (folder / "runs" / "foreign-demo" / "report.html").read_text()
+
+
+def test_a_check_wants_a_study_that_names_the_plugin(capsys):
+    given = {"no_such.yaml": "no such file", str(ROOT / "studies" / "pruning.yaml"): "'nas'; give"}
+    for study, words in given.items():
+        assert code(["plugin", "check", "nas", study]) == 2
+        captured = capsys.readouterr()
+        assert words in captured.err
+        assert not captured.out

@@ -4,6 +4,7 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+from automl.errors import AutomlError
 from automl.terminal import console, emit
 
 
@@ -27,10 +28,19 @@ def new(options: Namespace) -> int:
 
 
 def check(options: Namespace) -> int:
-    """Run every check of the contract; the exit code is 2 if one fails."""
+    """Run every check of the contract; the exit code is 2 if one fails.
+
+    Raises:
+        AutomlError: there is no such study, or it does not name the plugin.
+    """
     from automl.testing.contract import Subject, checked
 
     subject = Subject(options.name, Path(options.study))
+    if options.name not in subject.file().study.plugins:
+        raise AutomlError(
+            f"plugin check: {options.study} does not name the plugin {options.name!r}; give a "
+            "small study that does"
+        )
     found = []
     with tempfile.TemporaryDirectory(prefix="automl-check-") as folder:
         for name, wrong in checked(subject, Path(folder)):
