@@ -58,9 +58,9 @@ class Steering(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Observe what the mixture did, and choose the next one."""
         self._advance(trainer, pl_module)
-        pl_module.log("target_loss", self._mean(targets=True), rank_zero_only=True)
-        pl_module.log("source_loss", self._mean(targets=False), rank_zero_only=True)
-        pl_module.log("forgetting", self.course.forgetting(), rank_zero_only=True)
+        pl_module.log("target_loss", self._mean(targets=True), sync_dist=True)
+        pl_module.log("source_loss", self._mean(targets=False), sync_dist=True)
+        pl_module.log("forgetting", self.course.forgetting(), sync_dist=True)
 
     def _advance(self, trainer: pl.Trainer, model: pl.LightningModule) -> None:
         began = time.monotonic()

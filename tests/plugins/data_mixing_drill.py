@@ -40,7 +40,7 @@ SETTING = Setting(tuple(SIZES), (False, False, True), tuple(SIZES.values()), REW
 
 
 class Logged(TinyGPT):
-    """Writes a digest of every batch, and dies at one of them."""
+    """Writes a digest of every batch, each process in a file of its own, and dies at one."""
 
     def __init__(self, log, end=-1):
         super().__init__(width=8, layers=1, heads=2, context=8, lr=1e-2)
@@ -48,14 +48,14 @@ class Logged(TinyGPT):
 
     def training_step(self, batch, index):
         digest = hashlib.sha256(batch[0].numpy().tobytes()).hexdigest()
-        with self.log_file.open("a") as log:
+        with self.log_file.with_suffix(f".{self.global_rank}").open("a") as log:
             log.write(f"{self.global_step} {digest}\n")
         if self.global_step == self.end:
             os.kill(os.getpid(), 9)
         return super().training_step(batch, index)
 
 
-def train(folder, policy=None, end=-1, epochs=REWEIGHTS):
+def train(folder, policy=None, end=-1, epochs=REWEIGHTS, **options):
     """Train, or go on from the last checkpoint of the folder; returns model and steering."""
     torch.manual_seed(0)
     model, rows = Logged(str(folder / "log"), end), corpus()
@@ -72,6 +72,7 @@ def train(folder, policy=None, end=-1, epochs=REWEIGHTS):
         limit_val_batches=0,
         accelerator="cpu",
         callbacks=[steering, Saver(checkpoints, pause=0.0)],
+        **options,
     )
     resume = {} if last is None else {"ckpt_path": str(last), "weights_only": True}
     trainer.fit(model, datamodule=data, **resume)
