@@ -181,7 +181,7 @@ class Options(Part):
     base: str | None = Field(None, description="checkpoint to start from instead of pre-training")
     trajectories: int = Field(48, ge=0, description="random mixing trajectories to learn from")
     grid: tuple[float, ...] = Field(
-        (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0),
+        (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0),
         description="target shares of the static grid, which is part of the trajectories",
     )
     repeats: int = Field(2, ge=0, description="further seeds of one static run, for the noise band")

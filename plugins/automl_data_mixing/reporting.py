@@ -72,9 +72,10 @@ def facts_of(history: automl.History, runs: Any, base: Any) -> Facts:
     pairs = {i: (float(c[~flags].mean()), float(c[flags].mean())) for i, c in change.items()}
     labels = [run["label"] for run in runs["runs"]]
     static = [
-        (float(label.split()[1]), pairs[i])
+        (share, pairs[i])
         for i, label in enumerate(labels)
         if label.startswith("static")
+        for share in share_of(runs, i)
     ]
     repeated = [i for i, label in enumerate(labels) if label.startswith("repeat")]
     twins = [i for i in range(len(labels)) if repeated and same(runs, i, repeated[0])]
@@ -91,10 +92,18 @@ def facts_of(history: automl.History, runs: Any, base: Any) -> Facts:
     return Facts(seen, tuple(between), noise, band, others, tuple(gains.tolist()))
 
 
+def share_of(runs: Any, index: int) -> Iterator[float]:
+    """Yield the target share of a run; nothing if a guard moved it while the model trained."""
+    weights = np.array(runs["runs"][index]["weights"])
+    if np.allclose(weights, weights[0]):
+        yield float(weights[0][np.array(runs["target"])].sum())
+
+
 def is_even(trial: automl.Trial) -> bool:
-    """Say whether a trial was a static mixture that is even inside its fields."""
+    """Say whether a trial was a static mixture, even inside its fields, that no guard moved."""
     searched = any(name.startswith("data_mixing.composition") for name in trial.params)
-    return trial.params.get(POLICY) == "static" and SHARE in trial.params and not searched
+    free = not searched and not trial.metrics.get("guard_steps")
+    return trial.params.get(POLICY) == "static" and SHARE in trial.params and free
 
 
 def same(runs: Any, first: int, second: int) -> bool:

@@ -30,8 +30,9 @@ from automl_data_mixing.preparation import best_predicted
 from automl_data_mixing.steering import Steering
 from automl_data_mixing.workbench import mixture_data, moved, setting_of, unseen
 
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 PREFERENCES = (0.2, 0.5, 0.8)
+STEEP = ("static 0.9", "static 0.95", "static 1")  # where seeds differ more than elsewhere
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def collect(bench: Bench, seeds: int) -> dict[str, list[Pair]]:
 
 def pooled(found: dict[str, list[Pair]]) -> Pair:
     """Return the standard deviations over seeds, pooled over all rows but the extremes."""
-    rows = [np.var(pairs, axis=0, ddof=1) for n, pairs in found.items() if n != "static 1"]
+    rows = [np.var(pairs, axis=0, ddof=1) for n, pairs in found.items() if n not in STEEP]
     spread = np.sqrt(np.mean(rows, axis=0))
     return float(spread[0]), float(spread[1])
 
@@ -125,6 +126,12 @@ def gains_of(found: dict[str, list[Pair]], name: str, unit: Pair) -> np.ndarray[
     return np.array(gains)
 
 
+def place(name: str) -> tuple[bool, float]:
+    """Put static mixtures first, by their share; the order of the others stays."""
+    kind, _, share = name.partition(" ")
+    return kind != "static", float(share) if kind == "static" else 0.0
+
+
 def error(values: Any) -> float:
     """Return the standard error of a mean."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
@@ -135,7 +142,7 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
     unit = pooled(found)
     write(f"noise of one run: source {unit[0]:.4f}, target {unit[1]:.4f} nats a byte\n")
     write(f"{'row':<20}{'forgetting':>20}{'target change':>20}{'front gain (sd)':>20}\n")
-    for name, pairs in found.items():
+    for name, pairs in sorted(found.items(), key=lambda item: place(item[0])):
         mean, gains = np.mean(pairs, axis=0), gains_of(found, name, unit)
         parts = [f"{mean[i]:+.4f} ± {error([p[i] for p in pairs]):.4f}" for i in (0, 1)]
         gain = f"{gains.mean():+.2f} ± {error(gains):.2f}"

@@ -222,6 +222,25 @@ def test_the_report_tells_what_is_beyond_the_static_front(tmp_path):
     assert totals == pytest.approx(np.ones(4))
 
 
+def test_static_mixtures_that_a_guard_moved_are_no_part_of_the_front(tmp_path):
+    home = prepared(tmp_path)
+    before, *_ = front_of(tmp_path, [])
+    made = preparation.read_runs(home / "runs.json", SETTING)
+    clamped = (*made[3].course.weights[:2], *made[0].course.weights[2:])
+    made[3] = replace(made[3], course=replace(made[3].course, weights=clamped))
+    preparation.write_runs(home / "runs.json", made)
+    tried = trial(tmp_path, 0, "static", (9.0, 9.0), guard_steps=1.0)
+    tried.params["data_mixing.target_share"] = 0.9
+    after, _, others = front_of(tmp_path, [tried])
+    assert after.x == before.x[:-1]
+    assert others.x == (9.0,)
+
+
+def front_of(folder, trials):
+    parts = next(sections(history(folder, trials))).parts
+    return next(part for part in parts if isinstance(part, automl.Figure)).series
+
+
 def test_the_report_tells_where_static_mixtures_stood_in_for_the_agent(tmp_path):
     prepared(tmp_path)
     trials = [trial(tmp_path, n, "agent", (0.1, -0.1), agent_fallbacks=2.0 * n) for n in (0, 1)]
