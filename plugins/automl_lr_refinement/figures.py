@@ -10,7 +10,7 @@ from automl_lr_refinement import norms, refine, verdict
 from automl_lr_refinement.entries import Entry
 from automl_lr_refinement.options import Options
 from automl_lr_refinement.refine import Array
-from automl_lr_refinement.schedules import Schedule
+from automl_lr_refinement.schedules import Schedule, linear
 
 POINTS = 400  # of a line in a figure
 
@@ -23,6 +23,8 @@ def overlay(best: Sequence[Entry]) -> Iterator[Figure]:
         for number, schedule in enumerate(every):
             of = f", optimizer {number}" if len(every) > 1 else ""
             series.append(line(schedule.label + of, schedule.multipliers(POINTS)))
+    if series and all(entry.shape != "linear" for entry in best):
+        series.append(line("linear decay, not trained", linear().multipliers(POINTS)))
     if series:
         alt = "Multiplier of the peak learning rate over training: " + "; ".join(
             one.name for one in series

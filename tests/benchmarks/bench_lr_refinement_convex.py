@@ -6,8 +6,9 @@ Softmax regression from zero on data of scikit-learn: features scaled to [-1, 1]
 batches of 16, 100 epochs, the final training loss. Schedules are refined from one run of a seed
 that is used for nothing else, under linear decay at the peak that was best for it. Then each
 schedule has its own best peak from a grid of powers of two, by the mean loss of seeds 0-9, and is
-judged at that peak on the fresh seeds 10-19, paired with linear decay. All seeds, peaks and
-schedules of a data set are trained at once, as one batch of matrix products.
+judged at that peak on the fresh seeds 10-19, paired with linear decay. "Exported" is what a study
+gives: the refined schedule, or the best of all of them, if seeds 0-9 confirm it, else linear decay.
+All seeds, peaks and schedules of a data set are trained at once, as one batch of matrix products.
 """
 
 import argparse
@@ -37,6 +38,12 @@ VARIANTS = {  # recipe, fraction of training that is explored, and norm if not t
     "refined, guarded, mean, quarter": (replace(GUARDED, filter="mean"), 0.25, ""),
     "refined, guarded, half strength": (replace(GUARDED, strength=0.5), 1.0, ""),
     "refined, guarded, preconditioned": (GUARDED, 1.0, "preconditioned"),
+}
+
+EXPORTED = {  # what is refined, if it is confirmed
+    "exported, guarded": ("refined, guarded",),
+    "exported, guarded, quarter": ("refined, guarded, quarter",),
+    "exported, best of all refined": tuple(VARIANTS),
 }
 
 
@@ -189,12 +196,19 @@ def compare(problem, optimizer):
     peaks = PEAKS[optimizer]
     columns = np.stack(list(shapes.values()), axis=1)
     every = (columns[:, :, None] * peaks).reshape(len(columns), -1)
-    sweep = train(problem, optimizer, every, CHOOSING).loss.mean(0).reshape(len(shapes), -1)
-    best = sweep.argmin(1)
+    sweep = train(problem, optimizer, every, CHOOSING).loss
+    sweep = sweep.reshape(len(CHOOSING), len(shapes), len(peaks))
+    best = sweep.mean(0).argmin(1)
     end = train(problem, optimizer, columns * peaks[best], FRESH)
+    names = list(shapes)
+    chosen = {name: sweep[:, number, best[number]] for number, name in enumerate(names)}
+    judged = {name: (names.index(name), "") for name in names}
+    for name, candidates in EXPORTED.items():
+        taken = exported({one: chosen[one] for one in ("linear", *candidates)})
+        judged[name] = names.index(taken), taken
     rows = {}
-    for number, name in enumerate(shapes):
-        loss, linear = end.loss[:, number], end.loss[:, list(shapes).index("linear")]
+    for name, (number, taken) in judged.items():
+        loss, linear = end.loss[:, number], end.loss[:, names.index("linear")]
         gain, error = verdict.paired(loss, linear, -1.0)
         rows[name] = {
             "loss": float(loss.mean()),
@@ -207,8 +221,20 @@ def compare(problem, optimizer):
             "edge": bool(best[number] in {0, len(peaks) - 1}),
             "label": notes.get(name, ("", ""))[0],
             "degenerate": notes.get(name, ("", ""))[1],
+            "exported": taken,
         }
     return rows
+
+
+def exported(chosen):
+    """Return the name of what a study exports: the best refined schedule if it is confirmed.
+
+    Args:
+        chosen: losses on the choosing seeds by name, of linear decay too, each at its best peak.
+    """
+    best = min((name for name in chosen if name != "linear"), key=lambda one: chosen[one].mean())
+    pairs = tuple(map(tuple, (chosen[best], chosen["linear"])))
+    return best if verdict.Comparison("loss", "minimize", *pairs).case() == "better" else "linear"
 
 
 def mark(row):

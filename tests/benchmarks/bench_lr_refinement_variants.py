@@ -4,14 +4,17 @@ Run it with `python tests/benchmarks/bench_lr_refinement_variants.py`. The probl
 `bench_lr_refinement_convex.py` without the separable one. Norms are from an exploratory seed under
 linear decay or a constant rate, at linear decay's best peak, over all or a quarter of training;
 weights have strength 1, 1/2 or 1/4, all guarded; or only the warm-up is refined, before linear
-decay. The peak of each is the best of three around linear decay's, by the mean of seeds 0-4.
-Judged on seeds 20-29, paired with linear decay.
+decay. `--reliable` tries weights of a strength that is the reliability of the norms: the
+correlation of the logarithms of the smoothed norms of odd and of even steps, after Spearman and
+Brown; and schedules that are nowhere above the line from their peak to 0. The peak of each is the
+best of three around linear decay's, by the mean of seeds 0-4. Judged on seeds 20-29, paired with
+linear decay.
 """
 
 import argparse
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,28 @@ VERIFY = Plan(
 )
 
 
+RELIABLE = Plan(
+    exploring=96,
+    fresh=range(60, 70),
+    only=(
+        "linear",
+        "linear, 100%, strength 1.0, median, tau 0.1",
+        "linear, 100%, reliable",
+        "linear, 100%, below the line",
+        "linear, 25%, strength 1.0, median, tau 0.1",
+        "linear, 25%, reliable",
+        "linear, 25%, below the line",
+        "constant, 100%, reliable",
+    ),
+)
+PLANS = {
+    "": Plan(),
+    "verify": VERIFY,
+    "reliable": RELIABLE,
+    "verify reliable": replace(VERIFY, exploring=95, fresh=range(70, 90), only=RELIABLE.only),
+}
+
+
 def logs(problem, optimizer, seed):
     """Norms of the exploratory seed by the schedule and the fraction of training."""
     kind, steps = FAMILY[optimizer][0], length(problem)
@@ -75,7 +100,21 @@ def shapes(problem, optimizer, plan):
         found[f"{name}, strength {strength}, {kind}, tau {tau}"] = values
         if (strength, kind) == (1.0, "median"):
             found[f"{name}, warm-up only, tau {tau}"] = warm_up_of(values)
+        if (strength, kind, tau) == (1.0, "median", 0.1):
+            found[f"{name}, below the line"] = np.minimum(values, warm_up_of(values))
+            recipe = replace(recipe, strength=reliability(norms))
+            result = refine.refine(norms, recipe).multipliers
+            values = schedules.from_multipliers(result, "", {}).multipliers(steps)
+            found[f"{name}, reliable"] = values
     return {name: found[name] for name in plan.only or found}
+
+
+def reliability(norms, tau=0.1):
+    """How much of the differences between smoothed norms is no noise, from two halves."""
+    halves = [np.log(refine.smooth(norms[first::2], tau)) for first in (0, 1)]
+    count = min(half.size for half in halves)
+    correlation = max(0.0, np.corrcoef(halves[0][:count], halves[1][:count])[0, 1])
+    return float(2 * correlation / (1 + correlation))
 
 
 def warm_up_of(values):
@@ -125,16 +164,17 @@ def table(results):
 def main():
     """Run every problem and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--verify", action="store_true", help="on seeds that chose nothing")
+    parser.add_argument("--reliable", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     chosen = {name: problem for name, problem in problems().items() if name != "wine"}
+    names = ("verify" * given.verify, "reliable" * given.reliable)
+    plan = PLANS[" ".join(filter(None, names))]
     results = {}
     for optimizer, (name, problem) in itertools.product(PEAKS, chosen.items()):
-        results[f"{optimizer}, {name}"] = compare(
-            problem, optimizer, VERIFY if given.verify else Plan()
-        )
+        results[f"{optimizer}, {name}"] = compare(problem, optimizer, plan)
         if given.out:
             given.out.write_text(json.dumps(results))
     print(table(results))

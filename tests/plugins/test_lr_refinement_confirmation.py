@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
-from plugins.lr_refinement_toys import QUIET, exported, trial
+import torch
+from plugins.lr_refinement_toys import QUIET, exported, study, trial
 
+import automl
+from automl.export import export
 from automl_lr_refinement import confirmation, norms, schedules, verdict
+from automl_lr_refinement.table import TableLR
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
 
@@ -67,6 +71,21 @@ def test_a_degenerate_schedule_is_not_compared_with_itself(tmp_path):
 def test_a_refined_schedule_that_nothing_confirmed_is_not_exported(tmp_path):
     trial(tmp_path, shape="refined", fallback=False)
     assert exported(tmp_path).label == "linear"
+
+
+def test_an_exported_point_has_the_schedule_to_use_again(tmp_path):
+    asked = {"folder": str(tmp_path), "engine": "inline"}
+    ended = automl.run(study(shape="cosine").model_copy(update=asked))
+    export(ended.history, "0", tmp_path / "best")
+    schedule = schedules.Schedule.read(tmp_path / "best" / "schedule.json")
+    (rate,) = schedule.provenance["peak"]["lr"]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=rate)
+    scheduler = TableLR(optimizer, schedule, steps=100)
+    for _ in range(50):
+        optimizer.step()
+        scheduler.step()
+    assert scheduler.get_last_lr() == [pytest.approx(schedule.at(0.5) * rate)]
+    assert (schedule.label, rate) == ("cosine, warm-up 5%", pytest.approx(0.1))
 
 
 def test_every_optimizer_has_a_file_of_its_own(tmp_path):

@@ -68,6 +68,14 @@ def test_the_report_draws_every_optimizer(tmp_path):
     assert [name.rpartition(", ")[2] for name in names[1:]] == ["optimizer 0", "optimizer 1"]
 
 
+def test_linear_decay_is_drawn_also_where_no_trial_has_it(tmp_path):
+    found = history(tmp_path, fallback=False)
+    (section,) = sections(replace(found, trials=found.trials[1:]), Options())
+    (figure,) = (part for part in section.parts if getattr(part, "title", "") == "Schedules")
+    assert figure.series[-1].name == "linear decay, not trained"
+    assert figure.series[-1].y[200] == pytest.approx(0.5, abs=0.01)
+
+
 def test_the_report_says_when_nothing_was_confirmed(tmp_path):
     (section,) = sections(history(tmp_path, fallback=False), Options())
     assert "not compared with linear decay on fresh seeds" in section.parts[0].text
