@@ -1,7 +1,11 @@
-"""Who proposes the next trial: its default, the study's list or the sampler; also ahead of time."""
+"""Who proposes the next trial: its default, a list or the sampler; also ahead of time."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from automl.optimizer import Optimizer, Proposal
-from automl.planning import Plan
+from automl.planning import Plan, reaches
+from automl.plugins import Kind, blamed
 from automl.space import Value
 
 
@@ -9,13 +13,13 @@ class Asker:
     """Asks for the point of each trial, by its number.
 
     Args:
-        plan: the space, and the points that the study names.
+        plan: the space, and the points that the study and its plugins name.
         optimizer: the sampler behind all others.
     """
 
     def __init__(self, plan: Plan, optimizer: Optimizer) -> None:
         self.space = plan.space
-        self.enqueued = plan.study.search.enqueue
+        self.enqueued = [*plan.study.search.enqueue, *starts(plan)]
         self.optimizer = optimizer
         self.asked: dict[int, Proposal] = {}
 
@@ -55,3 +59,29 @@ class Asker:
 
     def _ask(self, number: int) -> Proposal:
         return self.optimizer.ask(number, self.given(number))
+
+
+def starts(plan: Plan) -> Iterator[dict[str, Value]]:
+    """Yield the points that plugins begin with, once each, as far as the space holds them.
+
+    Raises:
+        PluginError: a plugin's `starts` fails, or names what is none of its options.
+    """
+    known = [plan.space.default()]
+    for one, points in plan.plugins.call("starts", space=plan.space):
+        with blamed(one.kind, "failed in starts"):
+            found = list(points)
+        for point in found:
+            whole = plan.space.completed(named(one.kind, point))
+            if whole not in known and not plan.space.problems(whole):
+                known.append(whole)
+                yield whole
+
+
+def named(kind: Kind, point: Any) -> dict[str, Value]:
+    """Put a plugin's name before the names of its options."""
+    if not isinstance(point, Mapping):
+        raise kind.blame(f"must return mappings from starts, got {point!r}")
+    if lost := [name for name in point if not reaches(kind.options, str(name).split("."))]:
+        raise kind.blame(f"begins with {lost[0]!r}, which is none of its options")
+    return {f"{kind.name}.{name}": value for name, value in point.items()}

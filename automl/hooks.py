@@ -7,7 +7,7 @@ import pluggy
 
 from automl.history import History, Point
 from automl.sections import Section
-from automl.space import Parameter
+from automl.space import Parameter, Space, Value
 from automl.study import Study
 
 if TYPE_CHECKING:
@@ -56,6 +56,15 @@ def measure(job: "Job") -> Mapping[str, float]:  # type: ignore[empty-body]
 @hookspec
 def preview(job: "Job") -> Iterable[Section]:  # type: ignore[empty-body]
     """Show in `automl plan` what this plugin would do to the job, which is built, not trained."""
+
+
+@hookspec
+def starts(space: Space) -> Iterable[Mapping[str, Value]]:  # type: ignore[empty-body]
+    """Name points to begin with, by the names of this plugin's options; defaults fill the rest.
+
+    Called in the driver with the study's whole space. They come after the points that the study
+    enqueues; one that the study's space does not hold is left out.
+    """
 
 
 @hookspec

@@ -5,7 +5,7 @@ from typing import Any
 
 import automl
 from automl_pruning.options import Options as PruningOptions
-from automl_pruning.options import proposed
+from automl_pruning.options import front, proposed
 from automl_pruning.report import sections
 
 
@@ -25,6 +25,11 @@ class Pruning:
     def space(self) -> Mapping[str, Any]:
         """Propose density, allocator, and how to finetune."""
         return proposed(self.options)
+
+    @automl.hookimpl
+    def starts(self, space: automl.Space) -> Iterator[Mapping[str, Any]]:
+        """Begin with points of the one-pass front, finetuned as the default is."""
+        return front(self.options, space)
 
     @automl.hookimpl
     def preview(self, job: automl.Job) -> Iterator[automl.Section]:

@@ -1,11 +1,12 @@
 """The options of the plugin, and what it proposes to search; light, for the driver reads them."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from automl.space import Choice, Float, Int, Parameter
+from automl.space import Choice, Float, Int, Parameter, Space
 
 NAME = "pruning"  # of the plugin in a study, and of its folders
 PLAN = "pruning.json"  # beside a pruned model: what was done to it
@@ -76,6 +77,12 @@ class Options(BaseModel):
     front: int = Field(
         6, ge=0, description="further densities at which the model is pruned, without finetuning"
     )
+    starts: int = Field(
+        3,
+        ge=0,
+        description="points of the front, spread over the searched densities, that the search "
+        "begins with",
+    )
     compare: bool = Field(
         True, description="prune by every allocator at the trial's density, without finetuning"
     )
@@ -134,3 +141,17 @@ def proposed(options: Options) -> dict[str, Parameter]:
     for block in range(1, options.blocks + 1):
         found[f"coefficients.b{block}"] = Float(-2.0, 2.0, default=0.0)
     return found
+
+
+def front(options: Options, space: Space) -> Iterator[dict[str, Any]]:
+    """Yield points of the one-pass front, which are a density each: the knapsack does the rest.
+
+    Their densities cut the searched range, on its logarithm, into equal parts.
+    """
+    searched = space.get(f"{NAME}.density")
+    if not isinstance(searched, Float) or searched.step is not None:
+        return
+    for part in range(options.starts, 0, -1):
+        share = part / (options.starts + 1)
+        density = searched.low * (searched.high / searched.low) ** share
+        yield {"density": density, "allocator": "rd"}

@@ -23,7 +23,7 @@ from automl_pruning import Pruning
 from automl_pruning.export import masks_of
 from automl_pruning.finetune import Rate, targets
 from automl_pruning.masks import apply, density, nonzero_masks
-from automl_pruning.options import Options, proposed
+from automl_pruning.options import Options, front, proposed
 from automl_pruning.report import densities, fronts, sections
 from automl_pruning.structured import replay
 from automl_pruning.units import find_units
@@ -305,6 +305,16 @@ def test_options_that_are_searched_have_defaults_within_their_ranges():
     assert set(space) <= {*Options.model_fields, "coefficients.b1", "coefficients.b2"}
     assert space.problems(space.default()) == []
     assert space.default()["density"] == Options().density
+
+
+def test_the_search_begins_with_points_of_the_front_spread_over_its_densities():
+    densities = automl.Float(0.01, 1.0, log=True)
+    space = automl.Space({"pruning.density": densities})
+    points = list(front(Options(), space))
+    assert [one["density"] for one in points] == pytest.approx([0.3162, 0.1, 0.03162], rel=1e-3)
+    assert {one["allocator"] for one in points} == {"rd"}
+    assert list(front(Options(starts=0), space)) == []
+    assert list(front(Options(), automl.Space({"model.lr": densities}))) == []
 
 
 def test_every_further_point_is_a_point_of_the_space():
