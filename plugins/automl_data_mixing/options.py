@@ -121,7 +121,7 @@ class AgentOptions(Part):
 
 
 class Guards(Part):
-    """Limits that hold for every policy, whatever it says."""
+    """Limits that hold for every policy of a trial, whatever it says."""
 
     max_change: float = Field(
         1.0, gt=0, le=1, description="largest change of the target share in one step"
@@ -187,7 +187,7 @@ class Options(Part):
     repeats: int = Field(2, ge=0, description="further seeds of one static run, for the noise band")
     agent: AgentOptions = Field(AgentOptions(), description="training of the agent")
     artifact: str | None = Field(None, description="folder of an agent to use without training")
-    guards: Guards = Field(Guards(), description="limits on every policy")
+    guards: Guards = Field(Guards(), description="limits on the policy of a trial")
 
     @model_validator(mode="after")
     def check(self) -> "Options":

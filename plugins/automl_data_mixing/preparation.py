@@ -17,7 +17,7 @@ from automl_data_mixing.course import Array, Course, Setting
 from automl_data_mixing.ensemble import Ensemble, fits, run_together
 from automl_data_mixing.evaluation import Evaluator
 from automl_data_mixing.loader import MixtureData, stock_of
-from automl_data_mixing.options import Options
+from automl_data_mixing.options import Guards, Options
 from automl_data_mixing.steering import write_text
 from automl_data_mixing.trajectories import paths
 from automl_data_mixing.workbench import (
@@ -56,14 +56,16 @@ def prepare(job: Job, options: Options) -> None:
     made_base(job, options, corpus)
     if job.stopped:
         return  # the base is not complete; the next run goes on with it
+    # what others are measured against, or learn from, must be what it is called
+    free = options.model_copy(update={"guards": Guards()})
     teaching = "agent" in policies and options.artifact is None
     # what nothing learns from is not trained: an agent that is there already needs a probe alone
-    runs = made_runs(job, options, corpus, learning=teaching or "regmix" in policies)
+    runs = made_runs(job, free, corpus, learning=teaching or "regmix" in policies)
     write_runs(home(job) / "runs.json", runs)
     if "regmix" in policies:
         predicted_by_laws(home(job) / "regmix.npz", runs)
     if "merge" in policies:
-        predicted_by_merging(job, options, corpus)
+        predicted_by_merging(job, free, corpus)
     if teaching:
         from automl_data_mixing.school import made_agent
 

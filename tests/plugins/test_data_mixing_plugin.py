@@ -280,7 +280,9 @@ def test_the_report_shows_what_moves_the_agent(tmp_path):
 
 @pytest.mark.slow
 def test_the_smoke_study_runs_every_policy_and_prepares_once(tmp_path):
+    guarded = "plugins.data_mixing.guards.forgetting_limit=0.01"
     command = [sys.executable, "-m", "automl", "run", str(SMOKE), "--set", f"folder={tmp_path}"]
+    command += ["--set", guarded]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     home = tmp_path / "data-mixing-smoke"
     records = sorted(home.glob("trials/*/mixing.json"))
@@ -292,3 +294,9 @@ def test_the_smoke_study_runs_every_policy_and_prepares_once(tmp_path):
     forgotten = [np.array(one["final"]) - base for one in grid]
     # sources are the second and third domain: targets alone must hurt them, sources alone must not
     assert forgotten[2][1:].mean() > forgotten[0][1:].mean() + 0.05
+    # the breaker clamps trials of targets alone, and no prepared run
+    assert np.array(grid[2]["weights"])[:, 0].tolist() == [1.0] * 4
+    tripped = [json.loads(path.read_text()) for path in records]
+    alone = next(one for one in tripped if one["weights"][0][0] == 1.0)
+    assert alone["weights"][3][0] == pytest.approx(0.1)
+    assert "breaker tripped" in alone["notes"]["3"]
