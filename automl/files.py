@@ -1,5 +1,6 @@
 """Write files so that a reader finds the old content or the new one, never a part."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,6 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from automl.errors import StorageError
+
+# what the system says where a disk is full, broken, read-only or somebody else's, and no folder
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # as `write_with` names what is not whole yet
 
 
@@ -63,6 +69,23 @@ def sweep(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if TEMPORARY.match(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Turn what the system says of a disk that cannot be written into one line.
+
+    Raises:
+        StorageError: the disk is full, read-only or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {*DISK, *NO_FOLDER}:
+            raise
+        where = error.filename or "a file of the study"
+        said = f"{where}: {str(error.strerror).lower()}; see to it, then run the study again"
+        raise StorageError(said) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,14 @@ from automl.engines.choice import make_engine
 from automl.env import mask
 from automl.errors import AutomlError, Problem, StorageError, StudyError
 from automl.events import Ended, Engine, Event, Outcome
-from automl.files import read_json, write_text
+from automl.files import disk_faults, read_json, write_text
 from automl.history import History
 from automl.job import JobSpec
 from automl.mirror import Mirror
 from automl.mirroring import mirrored
 from automl.planning import Plan, plan, refuse
 from automl.provenance import host, provenance
-from automl.storage import alone, faults, is_shared, is_sqlite, rename, url_of
+from automl.storage import alone, faults, is_shared, is_sqlite, outlast, rename, url_of
 from automl.study import Study
 from automl.studyfile import StudyFile, dump
 
@@ -48,11 +48,13 @@ def run(file: StudyFile, watch: Any = None, *, fresh: bool = False) -> History:
     home = study.home.resolve()
     planned = plan(file)  # refuses what can be known before anything is written
     url = url_of(study.storage, home)
-    if fresh:
-        put_aside(home, url, study.remote)
-    home.mkdir(parents=True, exist_ok=True)
     shared = is_shared(url)
+    with disk_faults():
+        if fresh:
+            put_aside(home, url, study.remote)
+        home.mkdir(parents=True, exist_ok=True)
     with (
+        disk_faults(),
         locked(home, shared=shared),
         mirrored(study.remote, home, shared=shared) as mirror,
         opened(make_engine(study)) as engine,
@@ -85,18 +87,25 @@ def _searched(ready: Plan, engine: Engine, home: Path, url: str, watch: Any) -> 
     from automl.search import Search
     from automl.trials import Trials
 
-    with alone(url):
-        record = Record(url, ready.study.name, home)
-        begin(record, ready)
-        optimizer = Optimizer(url, ready.study, ready.space)
-        if ready.study.search.warm_start:
-            warm(optimizer, ready)
-    trials = Trials(ready, record, optimizer)
+    def begun(_again: bool) -> Trials:
+        with ExitStack() as opened, alone(url):
+            record = Record(url, ready.study.name, home)
+            opened.callback(record.close)
+            begin(record, ready)
+            optimizer = Optimizer(url, ready.study, ready.space)
+            opened.callback(optimizer.close)
+            if ready.study.search.warm_start:
+                warm(optimizer, ready)
+            trials = Trials(ready, record, optimizer)
+            opened.pop_all()
+            return trials
+
+    trials = outlast(url, begun, wait=is_shared(url))
     try:
         return Search(trials, engine, watch or (lambda _: None)).run()
     finally:
-        record.close()
-        optimizer.close()
+        trials.record.close()
+        trials.optimizer.close()
 
 
 def begin(record: "Record", ready: Plan) -> None:

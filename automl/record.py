@@ -1,10 +1,10 @@
 """The record of a study: trials, attempts, reports and points in tables beside Optuna's own."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from automl.storage import faults, is_shared, open_engine, outlast
 from automl.study import Study
 from automl.tables import ATTEMPTS, REPORTS, STUDIES, TABLES, TRIALS, VERSION
 
+T = TypeVar("T")
 Numbers = Sequence[int]
 Change = sa.Executable | tuple[sa.Executable, Sequence[Mapping[str, Any]]]  # with rows to insert
 
@@ -115,19 +116,20 @@ class Record:
         if taken := connection.execute(query).scalars().all():
             raise TakenError(f"another driver has trial {taken[0]} now")
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """Open a connection to read, that of the turn if there is one."""
+    def read(self, look: Callable[[sa.Connection], T]) -> T:
+        """Return what a function reads over a connection, that of the turn if there is one."""
         if self.held is not None:
-            yield self.held
-            return
-        with faults(self.url), self.engine.connect() as connection:
-            yield connection
+            return look(self.held)
+
+        def attempt(_again: bool) -> T:
+            with self.engine.connect() as connection:
+                return look(connection)
+
+        return outlast(self.url, attempt, wait=self.shared)
 
     def rows(self, query: Any) -> Sequence[sa.Row[Any]]:
-        """Read."""
-        with self.reading() as connection:
-            return connection.execute(query).all()
+        """Read rows."""
+        return self.read(lambda connection: connection.execute(query).all())
 
     def close(self) -> None:
         """Close the connections; another use opens new ones."""
@@ -285,5 +287,4 @@ class Record:
 
     def trials(self, numbers: Numbers | None = None) -> tuple[Trial, ...]:
         """Read trials with their attempts and reports: every one, or those of these numbers."""
-        with self.reading() as connection:
-            return read_trials(connection, self.id, self.folder, numbers)
+        return self.read(lambda one: read_trials(one, self.id, self.folder, numbers))

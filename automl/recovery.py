@@ -10,6 +10,7 @@ from automl.mirror import complete
 from automl.orphans import NAME as SIGNED
 from automl.orphans import end_orphans
 from automl.outcomes import from_json
+from automl.storage import outlast
 from automl.trials import RESULT, UNDER_WAY, Trials
 
 LOST = "the driver was gone before the trial ended"
@@ -28,18 +29,31 @@ def recover(trials: Trials) -> None:
 
 def join(trials: Trials) -> None:
     """Sign in, and take in what there is: all of it is another driver's."""
-    assert trials.sharing is not None  # noqa: S101 - for the checker of types
-    trials.sharing.join()
+    sharing, record = trials.sharing, trials.record
+    assert sharing is not None  # noqa: S101 - for the checker of types
+    outlast(record.url, lambda _: sharing.join())
     trials.sync()
     trials.elsewhere = []
     trials.clean(*ended(trials.all.values()))
-    with trials.record.turn():  # in which no other driver is between Optuna's number and ours
-        trials.optimizer.abandon(set(trials.record.proposals().values()))
+
+    def abandon(_again: bool) -> None:
+        with record.turn():  # in which no other driver is between Optuna's number and ours
+            trials.optimizer.abandon(set(record.proposals().values()))
+
+    outlast(record.url, abandon)
 
 
 def take_over(trials: Trials) -> None:
     """Finish what drivers have left that are gone."""
-    if trials.sharing is None or not (numbers := trials.sharing.take_over()):
+    sharing = trials.sharing
+    if sharing is None:
+        return
+
+    def take(again: bool) -> list[int]:
+        unheard = sharing.owned() & trials.taken if again else set()  # an earlier try took them
+        return sorted({*sharing.take_over(), *unheard})
+
+    if not (numbers := outlast(trials.record.url, take)):
         return
     found = trials.record.trials(numbers)
     trials.all |= {trial.number: trial for trial in found}

@@ -14,6 +14,7 @@ from sqlalchemy.exc import (
     InterfaceError,
     NoSuchModuleError,
     OperationalError,
+    PendingRollbackError,
     SQLAlchemyError,
 )
 
@@ -214,7 +215,8 @@ def faults(url: str) -> Iterator[None]:
 def is_lost(url: str, error: SQLAlchemyError) -> bool:
     """Say whether an error means that a server does not answer, not that it refuses."""
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    return is_shared(url) and (broken or isinstance(error, OperationalError | InterfaceError))
+    kinds = OperationalError | InterfaceError | PendingRollbackError  # the last comes after others
+    return is_shared(url) and (broken or isinstance(error, kinds))
 
 
 def cause(error: BaseException | None) -> SQLAlchemyError | None:

@@ -1,6 +1,9 @@
 """A study on a PostgreSQL server: runs, goes on, and says when the server is gone."""
 
+import random
+
 import pytest
+import sqlalchemy as sa
 import toys
 
 import automl
@@ -39,3 +42,31 @@ def test_a_server_that_is_gone_is_named_in_one_line(tmp_path, server):
     server.cleanup()
     with pytest.raises(StorageError, match="database postgresql"):
         run(tmp_path, server, 4)
+
+
+# a connection that breaks while Optuna opens the database is dropped, not closed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_a_connection_that_is_cut_at_any_statement_loses_nothing(
+    tmp_path, server, monkeypatch, seed
+):
+    psycopg = pytest.importorskip("psycopg")
+    monkeypatch.setattr("automl.storage.PAUSE", 0.01)
+    chance, left, cuts = random.Random(seed), [20], []
+    with psycopg.connect(server.get_uri(), autocommit=True) as other:
+
+        def cut(_connection, cursor, *_):
+            left[0] -= 1
+            if not left[0]:
+                left[0] = chance.randint(20, 60)
+                pid = cursor.connection.info.backend_pid
+                cuts.append(other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]))
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", cut)
+        try:
+            result = run(tmp_path, server, 12)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", cut)
+    assert len(cuts) > 5
+    assert [len(trial.attempts) for trial in result.trials] == [1] * 12
+    assert broken(result.folder, budget=12) == []

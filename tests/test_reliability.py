@@ -166,6 +166,12 @@ def test_a_study_of_another_format_is_refused_in_words(tmp_path):
         record(tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path):
+    (tmp_path / "runs").write_text("no folder")
+    with pytest.raises(StorageError, match=r"runs/toy: not a directory; see to it"):
+        run(tmp_path)
+
+
 FILL = """
 import resource, sys
 from pathlib import Path

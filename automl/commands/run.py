@@ -34,8 +34,9 @@ def main(options: Namespace) -> None:
 
 def write_report(history: History, found: Facts) -> Path:
     """Write the report into the study's folder."""
-    from automl.files import write_text
+    from automl.files import disk_faults, write_text
 
     path = history.folder / REPORT
-    write_text(path, html.render(found))
+    with disk_faults():
+        write_text(path, html.render(found))
     return path
