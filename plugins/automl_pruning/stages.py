@@ -16,7 +16,7 @@ from automl_pruning.export import FORMAT, plan_of, sizes, write_json
 from automl_pruning.finetune import Rate, targets
 from automl_pruning.forward import Inputs, part, samples
 from automl_pruning.masks import KeepMasks, Masks
-from automl_pruning.options import ALLOCATORS, NAME, PLAN, RECORD, SPARSEST, Options
+from automl_pruning.options import ALLOCATORS, NAME, PLAN, RECORD, SPARSEST, Options, proposed
 from automl_pruning.pruner import Pruner, make_pruner, restore, snapshot
 from automl_pruning.repair import estimate
 from automl_pruning.structured import shrink
@@ -37,10 +37,16 @@ class Record:
 
 
 def shareable(job: Job, options: Options) -> bool:
-    """Say whether one dense model serves all trials: nothing but pruning is searched."""
-    searched = [name for name, spec in job.study.space.items() if spec.fixed is None]
+    """Say whether one dense model serves all trials: pruning is searched, and nothing else.
+
+    Where all is fixed, trials differ by their seeds alone, and each trains a model of its own.
+    """
+    space, given = job.study.space, job.study.plugins.get(NAME, {})
+    searched = [name for name, spec in space.items() if spec.fixed is None]
     only = all(name.startswith(f"{NAME}.") for name in searched)
-    return options.train_once and only and list(job.study.plugins) == [NAME]
+    open_ = [n for n in proposed(options) if f"{NAME}.{n}" not in space and n not in given]
+    alone = list(job.study.plugins) == [NAME]
+    return options.train_once and alone and only and bool(searched or open_)
 
 
 def prepare(job: Job, options: Options) -> None:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import automl
 from automl.job import JobSpec
+from automl.spec import ParameterSpec
 from automl.stages import prepare, trial
 from automl.study import Fidelity
 from automl.zoo import ConvNet, Digits
@@ -192,6 +193,16 @@ def test_where_only_pruning_is_searched_the_dense_model_is_trained_once(tmp_path
     run(tmp_path, finetune_epochs=0)
     assert not (tmp_path / "trial" / "checkpoints").exists()
     assert not list((tmp_path / "trial" / "pruning").glob("curves-*"))
+
+
+def test_where_nothing_is_searched_each_seed_trains_a_dense_model_of_its_own(tmp_path):
+    (tmp_path / "shared").mkdir()
+    given = spec(tmp_path, kind="prepare")
+    fixed = {name: {"fixed": one.middle()} for name, one in proposed(Options()).items()}
+    space = {f"pruning.{name}": ParameterSpec(**one) for name, one in fixed.items()}
+    same = given.study.model_copy(update={"space": space})
+    assert prepare(replace(given, study=same), Quiet()).state == "done"
+    assert not (tmp_path / "shared" / "pruning").exists()
 
 
 def test_a_checkpoint_is_pruned_without_training(tmp_path):
