@@ -22,7 +22,7 @@ from automl.suggest import did_you_mean_or_known
 MODEL = "model.json"
 POINT = "point.json"
 OURS = {"result.json", "latency.json", "process.json"}  # of a trial's folder, about the trial
-REBUILD = "rebuild"  # in a plugin's file: the function(model, weights) that loads other shapes
+REBUILD = "rebuild"  # in a plugin's file: the function(model, weights, file) that loads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ def export(history: History, label: str, target: Path) -> Path:
 
 
 def rebuilding(folder: Path) -> dict[str, str]:
-    """Return which function loads the weights, if a plugin's file beside them names one."""
-    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    named = [plan[REBUILD] for plan in found if isinstance(plan, dict) and REBUILD in plan]
+    """Return the plugin's file beside the weights that names the function that loads them."""
+    found = {path.name: read_json(path) for path in sorted(folder.glob("*.json"))}
+    named = [name for name, plan in found.items() if isinstance(plan, dict) and REBUILD in plan]
     return {REBUILD: named[0]} if named else {}
 
 
@@ -142,9 +142,10 @@ def load(folder: str | Path) -> Any:
     model = build(made["class_path"], made["init_args"])
     content = torch.load(path / made["weights"], map_location="cpu", weights_only=True)
     weights = content.get("state_dict", content)
-    if REBUILD in made:  # the layers have other shapes than the class builds
-        module, _, name = made[REBUILD].rpartition(".")
-        getattr(import_module(module), name)(model, weights)
+    if REBUILD in made:  # the layers are others than the class builds
+        plan = json.loads((path / made[REBUILD]).read_text(encoding="utf-8"))
+        module, _, name = plan[REBUILD].rpartition(".")
+        getattr(import_module(module), name)(model, weights, plan)
     else:
         model.load_state_dict(weights)
     return model.eval()

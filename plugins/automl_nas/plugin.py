@@ -36,8 +36,13 @@ class Nas:
 
     @hookimpl
     def prepare(self, job: Job) -> None:
-        """Train supernets and what calibrates them, unless every trial trains anyway."""
-        if self.options.evaluation != "train":
+        """Train supernets and what calibrates them, unless every trial trains anyway.
+
+        So it does where no edge is searched, as when a point is trained again.
+        """
+        given = self.options.architecture.keys()
+        searched = [edge for edge in self.options.space.edges if edge.name not in given]
+        if self.options.evaluation != "train" and searched:
             from automl_nas.prepare import prepare
 
             prepare(job, self.options)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from automl_nas.costs import Costs, cell_costs, chain_costs
+from automl_nas.costs import Costs, cell_costs, chain_costs, kernel_weights
 
 Architecture: TypeAlias = tuple[int, ...]
 
@@ -47,6 +47,18 @@ class Space(Protocol):
         """Return parameters and MACs in closed form, or None where there is none."""
 
 
+def known(operations: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a name that is neither built in nor an import path."""
+    built_in = kernel_weights(1)
+    if wrong := [name for name in operations if "." not in name and name not in built_in]:
+        names = ", ".join(built_in)
+        raise ValueError(f"no operation {wrong[0]!r}; give an import path, or one of {names}")
+    return operations
+
+
+Operations: TypeAlias = Annotated[tuple[str, ...], AfterValidator(known)]
+
+
 class Record(BaseModel):
     """A frozen record that a study file can write and that refuses unknown keys."""
 
@@ -58,7 +70,7 @@ class Chain(Record):
 
     kind: Literal["chain"] = "chain"
     layers: int = Field(4, ge=1, description="number of layers with a choice")
-    operations: tuple[str, ...] = Field(
+    operations: Operations = Field(
         ("skip", "avg3", "conv1", "conv3"),
         min_length=1,
         description="candidates of every layer: built-in names, or import paths of functions "
@@ -79,6 +91,8 @@ class Chain(Record):
             raise ValueError(f"depths must lie in 1…{self.layers}, got {wrong[0]}")
         if wrong := [width for width in self.widths if width < 1]:
             raise ValueError(f"widths must be at least 1, got {wrong[0]}")
+        if self.widths and (own := [name for name in self.operations if "." in name]):
+            raise ValueError(f"operation {own[0]!r} has no width to choose; leave out `widths`")
         _ = self.edges
         return self
 
@@ -123,7 +137,7 @@ class Cell(Record):
 
     kind: Literal["cell"] = "cell"
     nodes: int = Field(4, ge=2, description="nodes of a cell, the input counted")
-    operations: tuple[str, ...] = Field(
+    operations: Operations = Field(
         ("none", "skip", "conv1", "conv3", "avg3"),
         min_length=1,
         description="candidates of every edge: built-in names, or import paths of functions "

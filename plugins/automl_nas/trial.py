@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import torch
 
 from automl import Job, Point
-from automl_nas.export import WEIGHTS, save
+from automl_nas.export import WEIGHTS, describe, save, weights_of
 from automl_nas.features import features
 from automl_nas.notes import Training, write, write_note
 from automl_nas.options import NasOptions
@@ -22,11 +21,14 @@ TOLD = "told.json"  # in the folder of the trial that told what the preparation 
 def load_known(job: Job, options: NasOptions, architecture: Architecture, verdict: Verdict) -> None:
     """Take the model and weights of an earlier training of the same function, and export it."""
     if verdict.known is None or verdict.twin is None:
+        if verdict.action != "train":
+            facts = {"estimate": verdict.estimate, "trained": False}
+            describe(job.folder, options, architecture, facts)
         return
     if verdict.twin != architecture:  # other operations, the same function: weights fit the twin
         job.model = job.new_model()
         job.model = open_alone(job, options, verdict.twin)
-    state = torch.load(verdict.known, map_location="cpu", weights_only=True)["state"]
+    state = weights_of(verdict.known)
     job.model.load_state_dict(state)
     facts = {"estimate": verdict.estimate, "arm": verdict.arm}
     save(job.folder, options, verdict.twin, state, facts)
@@ -70,14 +72,14 @@ def told(job: Job, options: NasOptions, known: Knowledge) -> Iterator[Point]:
     for index, one in enumerate(known.plan.trained):
         if needed <= one.metrics.keys():
             folder = f"trained/{index}"
-            state = torch.load(job.shared / one.weights, map_location="cpu", weights_only=True)
+            state = weights_of(job.shared / one.weights)
             facts = {"metrics": dict(one.metrics), "arm": one.arm}
-            save(job.folder / folder, options, one.architecture, state["state"], facts)
+            save(job.folder / folder, options, one.architecture, state, facts)
             yield job.point(
                 f"{one.arm}-{index}",
                 params=params_of(options, one.architecture),
                 metrics={**one.metrics, "nas_trained": 1.0},
-                artifact=folder,
+                artifact=f"{folder}/{WEIGHTS}",
             )
     write(job.folder / TOLD, [one.form for one in known.plan.trained])
 

@@ -13,16 +13,20 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm2d)
 
 
-def rebuild(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def rebuild(
+    model: nn.Module, weights: Mapping[str, Tensor], plan: Mapping[str, object] | None = None
+) -> None:
     """Load weights of fewer channels than the model was built with.
 
     Args:
         model: as its class builds it; its layers become smaller.
         weights: the state dict of the shrunk one.
+        plan: the file that names this function; not needed, the shapes are in the weights.
 
     Raises:
         AutomlError: the weights are of another model, or of larger layers.
     """
+    del plan
     for name, module in model.named_modules():
         own = {**module._parameters, **module._buffers}  # noqa: SLF001 - not those of modules inside
         for key, tensor in own.items():

@@ -8,12 +8,16 @@ import torch
 from plugins.nas_toys import QUIET, Leaky, study
 
 import automl
+from automl.export import choose, export, retraining
 from automl.history import History
 from automl.launch import run
+from automl.report.facts import facts
+from automl.studyfile import of
 from automl.zoo import Digits
 from automl_nas import Chain, Nas, NasOptions
+from automl_nas.choices import choosable
 from automl_nas.data import check_parts, parts, training_loader, weights_only
-from automl_nas.export import load
+from automl_nas.export import WEIGHTS, load
 from automl_nas.notes import Training, read_note, read_plan, write_plan
 from automl_nas.prepare import truths
 from automl_nas.region import whole
@@ -81,6 +85,28 @@ def test_exported_networks_have_the_accuracy_that_was_measured(searched):
     assert hits == pytest.approx(content["metrics"]["val_accuracy"], abs=1e-6)
 
 
+def test_exported_points_are_loaded_with_their_own_networks(searched, tmp_path):
+    for label in front(searched):
+        folder = export(searched, label, tmp_path / label)
+        chosen = json.loads((folder / "architecture.json").read_text())
+        model = automl.load(folder)
+        assert sum(p.numel() for p in model.parameters()) == chosen["parameters"]
+        weights = torch.load(next(folder.glob("*.[cp]*t")), weights_only=True)["state_dict"]
+        assert all(torch.equal(weights[name], v) for name, v in model.state_dict().items())
+
+
+def front(history):
+    return [one.label for one in facts(history).points if one.front]
+
+
+def test_a_point_is_trained_again_without_supernets(searched, tmp_path):
+    again = retraining(searched, choose(searched, "0/calibration-1"), 2)
+    file = of(again.model_copy(update={"folder": str(tmp_path)}))
+    history = run(file)
+    assert read_plan(history.folder / "shared") is None
+    assert all((trial.folder / WEIGHTS).exists() for trial in history.trials)
+
+
 def test_the_report_tells_trust_supernets_and_the_best(searched):
     options = NasOptions.model_validate(searched.study.plugins["nas"])
     sections = {one.title: one.parts for one in Nas(options).report(searched)}
@@ -145,6 +171,10 @@ def test_a_users_own_model_is_its_own_supernet(tmp_path):
     plan = read_plan(history.folder / "shared")
     assert {one.form for one in plan.trained} == {"whole", "bare1", "bare3", "bare5"}
     assert all(trial.metrics["nas_trained"] == 1 for trial in history.trials)  # all are known
+    with pytest.raises(automl.PluginError, match="a model of your own; use automl export"):
+        load(history.trials[0].folder)
+    model = automl.load(export(history, front(history)[0], tmp_path / "best"))
+    assert not choosable(model)
 
 
 def test_an_architecture_outside_the_pool_is_estimated_when_it_is_proposed(tmp_path):

@@ -102,6 +102,17 @@ def test_impossible_chains_are_refused(options):
         Chain(**options)
 
 
+@pytest.mark.parametrize("kind", [Chain, Cell])
+def test_an_unknown_operation_is_refused_with_those_that_exist(kind):
+    with pytest.raises(ValidationError, match="no operation 'convolve'; .* conv3, "):
+        kind(operations=("skip", "convolve"))
+
+
+def test_an_operation_of_ones_own_has_no_width_to_choose():
+    with pytest.raises(ValidationError, match="no width to choose; leave out `widths`"):
+        Chain(operations=("torch.nn.BatchNorm2d",), widths=(2, 4))
+
+
 def test_an_edge_needs_different_operations_and_an_identifier():
     with pytest.raises(ValueError, match="different"):
         Edge("a", ("x", "x"))
