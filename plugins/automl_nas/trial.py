@@ -22,8 +22,8 @@ def load_known(job: Job, options: NasOptions, architecture: Architecture, verdic
     """Take the model and weights of an earlier training of the same function, and export it."""
     if verdict.known is None or verdict.twin is None:
         if verdict.action != "train":
-            facts = {"estimate": verdict.estimate, "trained": False}
-            describe(job.folder, options, architecture, facts)
+            judged = {"estimate": verdict.estimate, "trained": False}
+            describe(job.folder, options, architecture, judged)
         return
     if verdict.twin != architecture:  # other operations, the same function: weights fit the twin
         job.model = job.new_model()
