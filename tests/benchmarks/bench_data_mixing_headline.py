@@ -26,7 +26,7 @@ from automl_data_mixing.evaluation import Evaluator
 from automl_data_mixing.front import Pair, filled, front_gain, hypervolume
 from automl_data_mixing.options import Options
 from automl_data_mixing.policies import Constant, Schedule, Static
-from automl_data_mixing.preparation import best_predicted
+from automl_data_mixing.preparation import best_predicted, read_runs
 from automl_data_mixing.steering import Steering
 from automl_data_mixing.workbench import mixture_data, moved, setting_of, unseen
 
@@ -37,12 +37,13 @@ STEEP = ("static 0.9", "static 0.95", "static 1")  # where seeds differ more tha
 
 @dataclass(frozen=True)
 class Bench:
-    """A prepared study: its options, its data and where its base model is."""
+    """A prepared study: its options, its data, where its base model is, and its study file."""
 
     options: Options
     model: dict[str, Any]
     corpus: Corpus
     home: Path
+    here: Path = Path()
 
     def run(self, policy: Policy, seed: int) -> Pair:
         """Train the base model once with a policy; returns the changes of both fields' losses."""
@@ -81,6 +82,15 @@ class Bench:
             folder = self.home / "agent" / stage
             for w in PREFERENCES if (folder / "card.json").is_file() else ():
                 yield f"{stage} {w:g}", lambda w=w, f=folder: agent.Agent(*agent.load(f), w)
+        for w in PREFERENCES if self.options.artifact else ():
+            yield f"transferred {w:g}", lambda w=w: self.transferred(w)
+
+    def transferred(self, preference: float) -> Policy:
+        """Return an agent that has learned from other domains, with its scales fitted to these."""
+        network, card = agent.load(self.here / str(self.options.artifact))
+        runs = read_runs(self.home / "runs.json", setting_of(self.corpus, self.options))
+        card = agent.calibrated(card, agent.probe_of([run.course for run in runs]))
+        return agent.Agent(network, card, preference)
 
 
 def open_bench(study: Path, folder: Path) -> Bench:
@@ -89,7 +99,7 @@ def open_bench(study: Path, folder: Path) -> Bench:
     options = Options.model_validate(content["plugins"]["data_mixing"])
     home = folder / "shared" / "data_mixing"
     given = {n: float(v) for n, v in content["model"]["init_args"].items()}
-    return Bench(options, given, load(home / "corpus"), home)
+    return Bench(options, given, load(home / "corpus"), home, study.parent)
 
 
 def collect(bench: Bench, seeds: int) -> dict[str, list[Pair]]:
@@ -148,7 +158,7 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
         gain = f"{gains.mean():+.2f} ± {error(gains):.2f}"
         write(f"{name:<20}{parts[0]:>20}{parts[1]:>20}{gain:>20}\n")
     reference = (1.05 * float(np.mean(found["static 1"], axis=0)[0]), 0.0)
-    for kind in ("static", "aioli", "regmix", "imitation", "conservative"):
+    for kind in ("static", "aioli", "regmix", "imitation", "conservative", "transferred"):
         if not (names := [n for n in found if n.startswith(kind)]):
             continue
         volumes = [
