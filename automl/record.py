@@ -15,7 +15,7 @@ from automl.journal import Journal, ended, started
 from automl.outcomes import to_json
 from automl.rows import attempt_row, read_outcome, read_trials, report_row, trial_row
 from automl.space import Space
-from automl.storage import faults, is_shared, open_engine, outlast
+from automl.storage import faults, is_shared, open_engine, outlast, settle
 from automl.study import Study
 from automl.tables import ATTEMPTS, REPORTS, STUDIES, TABLES, TRIALS, VERSION
 
@@ -229,7 +229,7 @@ class Record:
         self.write(insert, trials=sorted({row["trial"] for row in rows}), again=[forget])
 
     def end(self, trial: Trial, outcome: Outcome, told: Sequence[int] = ()) -> None:
-        """Record how the last attempt of a trial ended; this comes before Optuna is told.
+        """Record durably how a trial's last attempt ended; this comes before Optuna is told.
 
         `told` are earlier trials that Optuna has been told of since the last call.
         """
@@ -243,6 +243,7 @@ class Record:
             *([self._of(*told).values(told=True)] if told else []),
             trials=[trial.number],
         )
+        settle(self.url)
 
     def keep(self, number: int, outcome: Outcome) -> None:
         """Change what is recorded of how a trial ended."""

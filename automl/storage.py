@@ -1,6 +1,7 @@
 """Databases: settings that keep processes from harming each other's writes, and their faults."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -189,6 +190,15 @@ def file_of(url: str) -> Path | None:
     """Return the file of a SQLite database, or None if it is another one."""
     name = make_url(url).database if is_sqlite(url) else None
     return Path(name) if name and not name.startswith((":", "file:")) else None
+
+
+def settle(url: str) -> None:
+    """Have what was committed survive a loss of power, which SQLite leaves for later here."""
+    file = file_of(url)
+    log = file and file.with_name(f"{file.name}-wal")
+    if log and log.exists():
+        with log.open("rb") as written:
+            os.fsync(written.fileno())
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The trials of a running study, kept in step in memory, in the record and in Optuna."""
 
 import hashlib
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -98,6 +99,7 @@ class Trials:
             trial = Trial(
                 number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
             )
+            shutil.rmtree(folder, ignore_errors=True)  # of a trial that the power took away
             self.record.start(trial, proposal.optuna)
         self.all[number] = trial
         self.proposals[number] = proposal.optuna

@@ -4,12 +4,14 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,9 +28,11 @@ from automl.files import sweep, write_text
 from automl.history import Attempt, Failure, Point, Trial
 from automl.housekeeping import Keeper
 from automl.journal import Journal
+from automl.launch import run as launch
 from automl.record import Record
 from automl.repair import repair
 from automl.study import OnFailure
+from automl.studyfile import of
 from automl.tables import STUDIES
 from automl.testing.invariants import broken
 
@@ -86,6 +90,67 @@ def test_a_run_that_is_cut_at_ten_places_equals_the_uncut_one(tmp_path):
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 7, 11])
 def test_a_run_that_is_cut_every_few_commits_equals_the_uncut_one(tmp_path, sampler, step):
     cut_at(tmp_path, [25 + step] * 25, sampler)
+
+
+def torn(folder, left):
+    """Cut the end of SQLite's log off, as a loss of power does to what was not synced."""
+    with (folder / "cut" / "runs" / "toy" / "study.db-wal").open("r+b") as log:
+        log.truncate(left)
+
+
+@pytest.mark.slow
+def test_a_run_whose_last_commits_are_lost_with_the_power_equals_the_uncut_one(tmp_path):
+    changes = {"search": {"sampler": "tpe", "seed": 1}, "budget": {"trials": 10}}
+    (tmp_path / "whole").mkdir()
+    whole = run(tmp_path / "whole", **changes)
+    places, moments = random.Random(0), range(20, 60, 4)
+    for moment in moments:
+        shutil.rmtree(tmp_path / "cut", ignore_errors=True)
+        (tmp_path / "cut").mkdir()
+        assert cut(tmp_path / "cut", moment, **changes) == 9
+        size = (tmp_path / "cut" / "runs" / "toy" / "study.db-wal").stat().st_size
+        torn(tmp_path, places.randint(size // 2, size))
+        same(run(tmp_path / "cut", **changes), whole)
+        assert broken(tmp_path / "cut" / "runs" / "toy") == []
+
+
+def test_what_was_announced_survives_a_loss_of_power(tmp_path, monkeypatch):
+    synced, fsync = {}, os.fsync
+
+    def noting(handle):
+        fsync(handle)
+        name = Path(f"/proc/self/fd/{handle}").readlink()
+        synced[name] = os.fstat(handle).st_size
+
+    monkeypatch.setattr(os, "fsync", noting)
+    file = of(toys.study(toys.beside(tmp_path)), tmp_path)
+    log = tmp_path / "runs" / "toy" / "study.db-wal"
+    safe = []
+
+    def watch(search):
+        done = [one.number for one in search.trials.all.values() if one.state == "done"]
+        lost = tmp_path / "lost"
+        shutil.copytree(log.parent, lost, dirs_exist_ok=True)
+        with (lost / log.name).open("r+b") as copy:
+            copy.truncate(synced.get(log, 0))
+        rows = sqlite3.connect(lost / "study.db").execute(
+            "select number from automl_trial where state='done'"
+        )
+        safe.append({number for (number,) in rows} >= set(done))
+
+    launch(file, watch)
+    assert len(safe) >= 6
+    assert all(safe)
+
+
+def test_what_lies_where_a_new_trial_is_to_work_is_removed(tmp_path):
+    left = (
+        tmp_path / "runs" / "toy" / "trials" / "00003" / "checkpoints" / "train" / "manifest.json"
+    )
+    run(tmp_path, budget={"trials": 2})
+    write_text(left, "{}")
+    assert len(run(tmp_path, budget={"trials": 5}).trials) == 5
+    assert not left.exists()
 
 
 def test_a_removed_database_is_rebuilt_from_the_journal(tmp_path):
