@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from automl import Figure, Graph, Heatmap, History, Section, Series, Table, Text
-from automl_nas.estimate import Calibration, calibrated
+from automl_nas.estimate import Calibration, calibrated, noise
 from automl_nas.features import features
 from automl_nas.notes import Plan, Training, read_note, read_plan
 from automl_nas.options import NasOptions
@@ -53,7 +53,7 @@ COLUMNS = ("arm", "trainings", "best", "mean")
 
 
 def verdict_of(model: Calibration) -> str:
-    """Say in words whether supernets help."""
+    """Say in words whether supernets help, and whether anything does."""
     helped = (
         "The supernets' estimate is used: together with the operations it predicts trainings "
         "better than the operations alone do, or no worse beyond noise."
@@ -61,6 +61,9 @@ def verdict_of(model: Calibration) -> str:
         else "The supernets' estimate is not used: it harms; the operations alone predict "
         "trainings better."
     )
+    tau = model.taus["supernet" if model.kept else "operations"]
+    if not tau > noise(model.trained):
+        helped = "No estimate orders these trainings clearly better than chance: trust none here."
     return (
         f"{helped} Judged on {model.trained} stand-alone trainings, each predicted from the "
         f"others; the better half is predicted with an error of {model.sd:.3g} (root mean square)."

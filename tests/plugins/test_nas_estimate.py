@@ -12,6 +12,7 @@ from automl_nas.estimate import blended, calibrated, fitted, joined, noise, one_
 from automl_nas.promotion import Pool, Rounds, is_random, promote, promoted
 from automl_nas.ranking import expected_best, kendall_tau, ranking
 from automl_nas.region import whole
+from automl_nas.report import verdict_of
 from automl_nas.space import Cell, Chain
 
 NAMES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -84,6 +85,13 @@ def test_a_supernet_that_knows_nothing_is_dropped_and_one_that_knows_is_kept():
     known = calibrated(rng.normal(size=(40, 4)), truth + rng.normal(size=40), truth)
     assert known.kept
     assert known.taus["supernet"] > 0.8 > known.taus["operations"]
+    assert verdict_of(known).startswith("The supernets' estimate is used")
+
+
+def test_a_report_says_where_no_estimate_can_be_trusted():
+    rng = np.random.default_rng(1)
+    found = calibrated(rng.normal(size=(12, 4)), rng.normal(size=12), rng.normal(size=12))
+    assert verdict_of(found).startswith("No estimate orders these trainings clearly better")
 
 
 def test_a_blend_predicts_the_mean_of_its_models_with_shares_by_the_number_of_trainings():
