@@ -172,13 +172,15 @@ def outlast(url: str, call: Callable[[bool], T], *, wait: bool = True) -> T:
     Raises:
         StorageError: the database refuses, or has not come back.
     """
-    began, again = time.monotonic(), False
+    again = False
+    first = 0.0  # when the database did not answer; the driver may have slept before that
     while True:
         try:
             with faults(url):
                 return call(again)
         except LostError as error:
-            if not wait or time.monotonic() - began > PATIENCE:
+            first = first or time.monotonic()
+            if not wait or time.monotonic() - first > PATIENCE:
                 raise
             if not again:
                 logging.getLogger("automl").warning("%s; trying for %g s", error, PATIENCE)

