@@ -62,7 +62,7 @@ def verdict_of(model: Calibration) -> str:
         "trainings better."
     )
     tau = model.taus["supernet" if model.kept else "operations"]
-    if not tau > noise(model.trained):
+    if not tau > 2 * noise(model.trained):
         helped = "No estimate orders these trainings clearly better than chance: trust none here."
     return (
         f"{helped} Judged on {model.trained} stand-alone trainings, each predicted from the "
