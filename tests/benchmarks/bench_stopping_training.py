@@ -11,7 +11,8 @@ with
 
     python tests/benchmarks/bench_stopping_training.py --folder /tmp/runs --syne-tune /tmp/syne-tune
 
-It may be cut and run again: finished studies stay in the folder.
+It may be cut and run again: finished studies stay in the folder. `--trials` is the number of trials
+of a method that stops none; the others start twice as many.
 """
 
 import argparse
@@ -40,9 +41,9 @@ SPACE = {
     "model.weight_decay": {"float": [1e-5, 0.1], "log": True},
 }
 MODEL = {"optimizer": "sgd", "schedule": "cosine"}
-DATA = {"batch_size": 128, "val": 0.4, "test": 0.0}
+DATA = {"batch_size": 256, "val": 0.4, "test": 0.0}
 EPOCHS = 27
-BUDGETS = np.array([81, 135, 270, 540, 810])
+PARTS = np.array([1 / 6, 1 / 3, 2 / 3, 1])  # of the epochs of a method that stops none
 
 
 class SyneTune:
@@ -77,20 +78,20 @@ def synes(*, repaired):
     return lambda seed: {"class_path": path, "init_args": {"seed": seed, "repaired": repaired}}
 
 
-# sampler and rule of stopping, by seed, and trials
+# sampler and rule of stopping, by seed, and how many times as many trials
 METHODS = {
-    "TPE of Optuna, no stopping": (optunas("TPESampler"), lambda _: "off", 30),
-    "NSGA-II of Optuna, no stopping": (optunas("NSGAIISampler"), lambda _: "off", 30),
-    "TPE, ours": (lambda _: "tpe", lambda _: "asha", 60),
-    "random, ours": (lambda _: "random", lambda _: "asha", 60),
-    "random, MO-ASHA of Syne Tune": (lambda _: "random", synes(repaired=False), 60),
-    "random, MO-ASHA of Syne Tune, repaired": (lambda _: "random", synes(repaired=True), 60),
+    "TPE of Optuna, no stopping": (optunas("TPESampler"), lambda _: "off", 1),
+    "NSGA-II of Optuna, no stopping": (optunas("NSGAIISampler"), lambda _: "off", 1),
+    "TPE, ours": (lambda _: "tpe", lambda _: "asha", 2),
+    "random, ours": (lambda _: "random", lambda _: "asha", 2),
+    "random, MO-ASHA of Syne Tune": (lambda _: "random", synes(repaired=False), 2),
+    "random, MO-ASHA of Syne Tune, repaired": (lambda _: "random", synes(repaired=True), 2),
 }
 
 
-def search(name, seed, folder):
+def search(name, seed, folder, trials):
     """Run a study, or read it back, and return its trials."""
-    sampler, stop, trials = METHODS[name]
+    sampler, stop, times = METHODS[name]
     study = automl.Study(
         name=f"{'-'.join(name.replace(',', '').split())}-{seed}",
         model={"class_path": "automl.zoo.MLP", "init_args": MODEL},
@@ -98,7 +99,7 @@ def search(name, seed, folder):
         trainer={"max_epochs": EPOCHS},
         objectives=OBJECTIVES,
         space=SPACE,
-        budget={"trials": trials},
+        budget={"trials": times * trials},
         search={"sampler": sampler(seed), "seed": seed},
         fidelity={"unit": "epoch", "min": 1, "max": EPOCHS, "eta": 3, "stop": stop(seed)},
         engine="inline",
@@ -115,15 +116,15 @@ def ends(trials):
         if trial.state == "done":
             when.append(spent)
             points.append((trial.metrics["val_accuracy"], trial.metrics["macs"]))
-    return spent, when, points
+    return spent, when, points, len(trials)
 
 
-def shares(runs, whole):
+def shares(runs, whole, budgets):
     """Return the share of the hypervolume at each budget that a run has reached."""
-    spent, when, points = runs
+    spent, when, points, _ = runs
     reached = [0.0, *trace(points, REFERENCE, GOALS)]
-    count = np.searchsorted(when, BUDGETS, side="right")
-    return np.where(spent >= BUDGETS, np.take(reached, count) / whole, np.nan)
+    count = np.searchsorted(when, budgets, side="right")
+    return np.where(spent >= budgets, np.take(reached, count) / whole, np.nan)
 
 
 def main():
@@ -131,30 +132,39 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--only", nargs="*", default=METHODS, help="names of methods")
     parser.add_argument("--syne-tune", type=Path)
     asked = parser.parse_args()
     if asked.syne_tune:
         sys.path.insert(0, str(asked.syne_tune))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.disable(logging.INFO)
-    found = {name: [] for name in METHODS if asked.syne_tune or "Syne" not in name}
-    for seed in range(asked.seeds):
+    found = {name: [] for name in asked.only if asked.syne_tune or "Syne" not in name}
+    for seed in range(asked.first, asked.first + asked.seeds):
         for name, runs in found.items():
-            runs.append(ends(search(name, seed, asked.folder)))
+            runs.append(ends(search(name, seed, asked.folder, asked.trials)))
             print(f"seed {seed}: {name}: {runs[-1][0]} epochs", file=sys.stderr, flush=True)
+    show(found, np.round(PARTS * asked.trials * EPOCHS))
+
+
+def show(found, budgets):
+    """Print a Markdown table."""
     every = [point for runs in found.values() for run in runs for point in run[2]]
     whole = hypervolume(np.array(every), REFERENCE, GOALS)
-    heads = [f"{budget} epochs" for budget in BUDGETS]
-    print(f"| method, {asked.seeds} seeds | {' | '.join(heads)} | trials | finished | epochs |")
-    print("|---|" + "---:|" * (len(BUDGETS) + 3))
+    heads = [f"{budget:.0f} epochs" for budget in budgets]
+    print(f"| method | {' | '.join(heads)} | trials | finished | epochs |")
+    print("|---|" + "---:|" * (len(budgets) + 3))
     for name, runs in found.items():
-        table = np.array([shares(run, whole) for run in runs])
+        table = np.array([shares(run, whole, budgets) for run in runs])
         mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / len(runs) ** 0.5
         cells = [
             f"{m:.3f} ± {e:.3f}" if np.isfinite(m) else "" for m, e in zip(mean, error, strict=True)
         ]
         done, spent = (np.mean([len(run[1]) for run in runs]), np.mean([run[0] for run in runs]))
-        print(f"| {name} | {' | '.join(cells)} | {METHODS[name][2]} | {done:.0f} | {spent:.0f} |")
+        trials = np.mean([run[3] for run in runs])
+        print(f"| {name} | {' | '.join(cells)} | {trials:.0f} | {done:.0f} | {spent:.0f} |")
 
 
 if __name__ == "__main__":
