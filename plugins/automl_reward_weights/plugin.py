@@ -99,6 +99,18 @@ class RewardWeights:
             raise automl.PluginError(f"reward_weights: {error}") from error
 
     @automl.hookimpl
+    def preview(self, job: automl.Job) -> Iterable[automl.Section]:
+        """List the rewards: which way is better, their range, what gates them, their reference."""
+        rules, rows = job.model.scalarizer.rules, []
+        for one, share, away in zip(rules.rewards, rules.preference, rules.reference, strict=True):
+            bounds = f"{one.bounds[0]:g} to {one.bounds[1]:g}"
+            told = (one.name, one.goal, bounds, one.gate, one.threshold, share, one.raw(away))
+            rows.append(told)
+        columns = ("reward", "goal", "bounds", "gate", "threshold", "importance", "reference")
+        table = automl.Table("Rewards", columns, tuple(rows))
+        return [automl.Section("Rewards that are weighed", (table,))]
+
+    @automl.hookimpl
     def refine(self, job: automl.Job) -> Iterable[automl.Point]:
         """Yield one point for each archived policy; the preferred one becomes the trial's own."""
         from automl_reward_weights.refine import points

@@ -226,6 +226,17 @@ def test_the_published_scale_warns_where_the_estimator_cancels_it(tmp_path):
         trial(study({"weighter": "hv_scale"}, trainer={"max_epochs": 1}), tmp_path)
 
 
+def test_a_plan_lists_the_rewards_as_the_study_has_them(tmp_path):
+    options = {"preference": {"time": 3.0}, "rewards": {"treasure": {"gate": "time"}}}
+    outcome = trial(study(options), tmp_path, kind="smoke")
+    (_, section) = outcome.result["previews"][0]
+    treasure, time = (
+        dict(zip(section.parts[0].columns, row, strict=True)) for row in section.parts[0].rows
+    )
+    assert (treasure["gate"], treasure["reference"], treasure["importance"]) == ("time", 0, 0.25)
+    assert (time["bounds"], time["reference"]) == ("-19 to -1", pytest.approx(-21))
+
+
 def test_a_metric_that_validation_does_not_log_is_named(tmp_path):
     keeper = Keeper(Scalarizer(even((Reward("a"), Reward("b", metric="val_bee")))), tmp_path)
     with pytest.raises(ValueError, match=r"no metric 'val_bee'; .*there are: val_a, val_b"):
