@@ -69,8 +69,12 @@ class Bench:
 
     def policies(self) -> Iterator[tuple[str, Callable[[], Policy]]]:
         """Yield names and policies of all rows of the table whose preparation is complete."""
-        for share in SHARES:
+        for share in self.options.grid if self.options.artifact else SHARES:
             yield f"static {share:g}", lambda share=share: Static(share)
+        if self.options.artifact:
+            for w in PREFERENCES:
+                yield f"transferred {w:g}", lambda w=w: self.transferred(w)
+            return
         yield "falling 0.9 to 0.1", lambda: Schedule(0.9, 0.1)
         yield "rising 0.1 to 0.9", lambda: Schedule(0.1, 0.9)
         for w in PREFERENCES:
@@ -82,8 +86,6 @@ class Bench:
             folder = self.home / "agent" / stage
             for w in PREFERENCES if (folder / "card.json").is_file() else ():
                 yield f"{stage} {w:g}", lambda w=w, f=folder: agent.Agent(*agent.load(f), w)
-        for w in PREFERENCES if self.options.artifact else ():
-            yield f"transferred {w:g}", lambda w=w: self.transferred(w)
 
     def transferred(self, preference: float) -> Policy:
         """Return an agent that has learned from other domains, with its scales fitted to these."""
