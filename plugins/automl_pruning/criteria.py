@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from automl_pruning.forward import Inputs, call, part, samples, still
-from automl_pruning.units import CONVOLUTIONS, Unit, flat
+from automl_pruning.units import CONVOLUTIONS, Unit, flat, turned
 
 Criterion: TypeAlias = Literal["magnitude", "activation", "fisher"]
 DRAWS = 64  # calibration samples of the Fisher information: one backward pass each
@@ -77,6 +77,9 @@ def input_norms(model: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
             add(module.in_proj_weight, given[0].reshape(-1, module.embed_dim).square().sum(0))
         elif isinstance(module, CONVOLUTIONS):
             add(module.weight, channel_energy(module, given[0]))
+        elif turned(module):
+            weight = module.get_parameter("weight")
+            add(weight, given[0].reshape(-1, len(weight)).square().sum(0).unsqueeze(1))
 
     handles = [module.register_forward_pre_hook(see) for module in model.modules()]
     try:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from automl_pruning.forward import Inputs, call, still
-from automl_pruning.units import CONVOLUTIONS
+from automl_pruning.units import CONVOLUTIONS, turned
 
 GAIN = (0.1, 4.0)  # bounds of g: a dead channel is not blown up
 MATCHED = (nn.Linear, nn.MultiheadAttention, *CONVOLUTIONS)
@@ -149,7 +149,7 @@ def fold(module: nn.Module, gain: Tensor, shift: Tensor) -> None:
         module = module.out_proj
     weight, bias = module.get_parameter("weight"), bias_of(module)
     with torch.no_grad():
-        weight.mul_(gain.reshape(-1, *[1] * (weight.ndim - 1)))
+        weight.mul_(gain if turned(module) else gain.reshape(-1, *[1] * (weight.ndim - 1)))
         if bias is not None:
             bias.mul_(gain).add_(shift)
 
@@ -169,7 +169,7 @@ def matched(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             if parameter is not None:
                 users[id(parameter)] = users.get(id(parameter), 0) + 1
     for name, module in model.named_modules():
-        if isinstance(module, MATCHED):
+        if isinstance(module, MATCHED) or turned(module):
             owner = module.out_proj if isinstance(module, nn.MultiheadAttention) else module
             own = owner._parameters.values()  # noqa: SLF001 - a parametrized weight is not there
             if "weight" in owner._parameters and all(  # noqa: SLF001 - as above

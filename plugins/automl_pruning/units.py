@@ -1,7 +1,7 @@
 """Find what is pruned with one rate: the weights of convolutions, linear maps and attention."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -64,8 +64,9 @@ def find_units(
         groups.setdefault(unit, {}).setdefault(first, []).append(module)
     parameters = dict(model.named_parameters())
     uses = {} if inputs is None else count_uses(model, inputs)
+    across = {names[id(m.weight)] for m in model.modules() if turned(m)}
     units = tuple(
-        make_unit(name, parts, parameters, uses)
+        make_unit(name, parts, parameters, uses, across)
         for name, parts in groups.items()
         if not any(pattern.search(name) for pattern in patterns)
     )
@@ -85,10 +86,16 @@ def prunable(model: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
             for part in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"):
                 if isinstance(weight := getattr(module, part), nn.Parameter):
                     yield f"{name}.in_proj".lstrip("."), name, weight
-        elif isinstance(module, LAYERS):
+        elif isinstance(module, LAYERS) or turned(module):
             weight = module._parameters.get("weight")  # noqa: SLF001 - a parametrized one is not there
             if weight is not None and not depthwise(module):
                 yield attention_of(name, modules) or name or "model", name, weight
+
+
+def turned(module: nn.Module) -> bool:
+    """Say whether a module is the linear map of transformers whose weight is (inputs, outputs)."""
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(module).__mro__}
+    return "transformers.pytorch_utils.Conv1D" in names
 
 
 def depthwise(module: nn.Module) -> bool:
@@ -112,12 +119,14 @@ def make_unit(
     parts: dict[str, list[str]],
     parameters: dict[str, nn.Parameter],
     uses: dict[str, float],
+    across: Collection[str] = (),
 ) -> Unit:
-    """Describe one unit."""
+    """Describe one unit; weights that are named in `across` have their outputs last."""
     shapes = tuple(tuple(parameters[weight].shape) for weight in parts)
     size = sum(parameters[weight].numel() for weight in parts)
     modules = tuple(module for owners in parts.values() for module in owners)
-    floor = max(sum(shape[0] for shape in shapes), round(SHARE * size))
+    outputs = sum(parameters[weight].shape[-1 if weight in across else 0] for weight in parts)
+    floor = max(outputs, round(SHARE * size))
     used = sum(
         parameters[weight].numel() * sum(uses.get(module, 0.0) for module in owners)
         for weight, owners in parts.items()
@@ -144,7 +153,7 @@ def count_uses(model: nn.Module, inputs: Inputs) -> dict[str, float]:
     handles = [
         module.register_forward_hook(lambda m, _, out, name=name: count(name, m, out))
         for name, module in model.named_modules()
-        if isinstance(module, (nn.MultiheadAttention, *LAYERS))
+        if isinstance(module, (nn.MultiheadAttention, *LAYERS)) or turned(module)
     ]
     try:
         with still(model), torch.no_grad():
