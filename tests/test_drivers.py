@@ -24,7 +24,7 @@ def write(folder, server, **changes):
     folder.mkdir(exist_ok=True)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     given = {"budget": {"trials": COUNT}, "on_failure": {"lost": {"retry": 3}}} | changes
-    study = toys.study(toys.beside(folder, "Slow"), storage=url, **given)
+    study = toys.study(toys.beside(folder, "SlowCounted"), storage=url, **given)
     (folder / "study.yaml").write_text(dump(study), encoding="utf-8")
     return folder
 
@@ -86,6 +86,8 @@ def test_three_drivers_share_a_budget_and_each_enqueued_trial_runs_once(tmp_path
     tried = [trial.params["model.x"] for trial in history.trials[1:]]
     assert tried == [point["model.x"] for point in points]
     assert all(len(trial.attempts) == 1 for trial in history.trials)
+    ran = sorted(float(line) for line in (folder / "ran.txt").read_text().split())
+    assert ran == sorted([history.trials[0].params["model.x"], *tried])
     assert at_once(history) == 3
 
 
@@ -108,6 +110,19 @@ def test_drivers_wait_for_a_server_that_restarts(tmp_path, server):
     time.sleep(3)
     server.ensure_postgres_running()
     whole(folder, *drivers)
+
+
+def test_a_killed_driver_a_lost_server_and_a_new_driver_lose_nothing_together(tmp_path, server):
+    folder = write(tmp_path / "one", server)
+    first, second, third = (start(folder, f"driver{index}") for index in range(3))
+    ended(folder, 3)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    os.kill(server.get_pid(), signal.SIGQUIT)
+    time.sleep(3)
+    server.ensure_postgres_running()
+    history = whole(folder, second, third, start(folder, "driver3"))
+    assert all(len(trial.attempts) <= 2 for trial in history.trials)
 
 
 def test_an_interrupted_driver_leaves_its_trials_to_the_others(tmp_path, server):

@@ -224,6 +224,15 @@ class Counted(Formula):
         return True
 
 
+class SlowCounted(Counted):
+    """As `Counted`, but takes half a second."""
+
+    @automl.hookimpl
+    def train(self, job):
+        time.sleep(0.5)
+        return super().train(job)
+
+
 class Wordless(Formula):
     """Measures nothing that is a number."""
 
