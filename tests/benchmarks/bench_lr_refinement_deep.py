@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bench_lr_refinement_variants import reliability
 from torch.nn import functional
 
 from automl.zoo import MLP, ConvNet, Digits, Text, TinyGPT
@@ -179,6 +180,8 @@ def refined(problem, variants, seed):
         if recipe.fallback and not result.verdict.ok:
             found[name] = schedules.linear().multipliers(problem.steps)
         notes[name] = (schedules.describe(result.multipliers), result.verdict.reason)
+        mean, sure = result.multipliers.mean(), reliability(norms)
+        print(f"{name}: mean {mean:.2f}, norms of reliability {sure:.2f}", file=sys.stderr)
     return found, notes
 
 

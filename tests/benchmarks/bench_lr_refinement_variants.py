@@ -15,6 +15,7 @@ paired with linear decay.
 import argparse
 import itertools
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,10 +96,11 @@ def shapes(problem, optimizer, plan):
     """Every way of refining, by name; the first is linear decay."""
     steps, exponent = length(problem), FAMILY[optimizer][1]
     found = {"linear": schedules.linear().multipliers(steps)}
+    known = dict(logs(problem, optimizer, plan))
+    for name, norms in known.items():
+        print(f"{optimizer}, {name}: reliability {reliability(norms):.2f}", file=sys.stderr)
     ways = itertools.product((1.0, 0.5, 0.25), ("median", "mean"), (0.1, 0.3))
-    for (name, norms), (strength, kind, tau) in itertools.product(
-        logs(problem, optimizer, plan), tuple(ways)
-    ):
+    for (name, norms), (strength, kind, tau) in itertools.product(known.items(), tuple(ways)):
         recipe = refine.Recipe(exponent, tau, kind, strength, guard=4.0, fallback=True)
         result = refine.refine(norms, recipe).multipliers
         values = schedules.from_multipliers(result, "", {}).multipliers(steps)
