@@ -180,6 +180,7 @@ def test_plan_shows_no_more_points_than_a_grid_has(here, capsys):
     [
         ("storage=postgresql+psycopg://nobody@127.0.0.1:1/none", "127.0.0.1"),
         ("search.warm_start=[elsewhere]", "search.warm_start: no study 'elsewhere' has run here"),
+        ("fidelity={stop: {class_path: toys.Nope}}", "module 'toys' has no class 'Nope'"),
     ],
 )
 def test_plan_looks_at_what_a_run_would_open(here, capsys, setting, said):

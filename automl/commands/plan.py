@@ -56,6 +56,7 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
     # a check of the file alone needs none of these
     from automl.asking import Asker
     from automl.engines.choice import make_engine
+    from automl.halting import rule_of
     from automl.launch import ask, inspect, job, opened, warm
     from automl.optimizer import Optimizer
     from automl.storage import reach, url_of
@@ -65,6 +66,7 @@ def tried(file: StudyFile, planned: Plan, count: int) -> dict[str, Any]:
         reach(url_of(file.study.storage, home))
         with opened(make_engine(file.study)) as engine:
             ready = plan(file, inspect(file, planned, engine, home))
+            rule_of(ready)  # what stops trials is made as a run makes it
             optimizer = Optimizer(f"sqlite:///{home / 'plan.db'}", ready.study, ready.space)
             warm(optimizer, ready)
             asker = Asker(ready, optimizer)
