@@ -68,7 +68,7 @@ def starts(plan: Plan) -> Iterator[dict[str, Value]]:
         PluginError: a plugin's `starts` fails, or names what is none of its options.
     """
     known = [plan.space.default()]
-    for one, points in plan.plugins.call("starts", space=plan.space):
+    for one, points in plan.plugins.ask("starts", space=plan.space):
         with blamed(one.kind, "failed in starts"):
             found = list(points)
         for point in found:

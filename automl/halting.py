@@ -57,4 +57,7 @@ def rule_of(plan: Plan) -> Rule | None:
 
 def grace_of(plugins: Plugins, study: Study) -> float:
     """Return the progress before which some plugin lets no trial be stopped."""
-    return max((float(found) for _, found in plugins.call("grace", study=study)), default=0.0)
+    found = list(plugins.ask("grace", study=study))
+    if wrong := [pair for pair in found if not isinstance(pair[1], int | float)]:
+        raise wrong[0][0].kind.blame(f"must return a number from grace, got {wrong[0][1]!r}")
+    return max((float(steps) for _, steps in found), default=0.0)

@@ -224,6 +224,13 @@ class Plugins:
                 note(error, one, hook)
                 raise
 
+    def ask(self, hook: str, **arguments: Any) -> Iterator[tuple[Loaded, Any]]:
+        """Call a hook in the driver, where a plugin is blamed for whatever it raises."""
+        for one, implementation in self.implementations(hook):
+            with blamed(one.kind, f"failed in {hook}"):
+                answer = implementation.function(*(arguments[n] for n in implementation.argnames))
+            yield one, answer
+
     def implementations(self, hook: str) -> Iterator[tuple[Loaded, Any]]:
         """Yield the plugins that implement a hook, with pluggy's record of how."""
         by_name = {one.kind.name: one for one in self.loaded}
@@ -271,9 +278,7 @@ def proposals(plugins: Plugins) -> dict[str, Parameter]:
         PluginError: a plugin's `space` raises, or returns something else than parameters.
     """
     found: dict[str, Parameter] = {}
-    for one, implementation in plugins.implementations("space"):
-        with blamed(one.kind, "failed in space"):
-            proposed = implementation.function()
+    for one, proposed in plugins.ask("space"):
         if not isinstance(proposed, Mapping):
             raise one.kind.blame(f"must return a mapping from space, got {proposed!r}")
         for name, parameter in proposed.items():

@@ -89,6 +89,25 @@ def test_a_plugin_that_is_broken_when_loaded_is_named(tmp_path, monkeypatch, cap
     assert not (tmp_path / "runs").exists()
 
 
+ASKED = {
+    "starts that raise": (hook("starts(self, space)", "1 / 0"), "in starts: ZeroDivisionError"),
+    "a grace that raises": (hook("grace(self, study)", "1 / 0"), "in grace: ZeroDivisionError"),
+    "a grace of nothing": (hook("grace(self, study)", "pass"), "return a number from grace, got"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), ASKED.values(), ids=ASKED)
+def test_a_plugin_that_breaks_when_the_driver_asks_it_is_named(
+    tmp_path, monkeypatch, capsys, text, words
+):
+    given = ("engine=inline", "budget.trial_time=null", "fidelity.max=4")
+    sets = [word for one in given for word in ("--set", one)]
+    assert ran(tmp_path, monkeypatch, text, *sets) == 2
+    error = capsys.readouterr().err
+    assert "plugin mine (mine.py)" in error
+    assert words in error
+
+
 def test_what_a_plugin_prints_in_the_driver_is_not_the_drivers_answer(
     tmp_path, monkeypatch, capsys
 ):
