@@ -75,6 +75,10 @@ def test_the_form_of_a_refusal(tmp_path):
         ),
         ("resources: {memory: 8 gigs}", "6:21: resources.memory: expected a size such as 8GB"),
         ("fidelity: {min: 9, max: 3}", "6:12: min 9 is above max 3"),
+        (
+            "fidelity: {max: 9, brackets: 5}",
+            "6:20: 5 brackets; with 2 rungs below max 9 there are at most 3",
+        ),
         ("fidelity: {eta: .nan}", "6:17: fidelity.eta: expected a finite number, got nan"),
         ("constraints: {a: {mx: 3}}", "6:19: constraints.a: unknown key 'mx'; did you mean 'max'?"),
         ("constraints: {a: {max: yes}}", "6:24: constraints.a.max: expected a number, got 'yes'"),

@@ -1,5 +1,6 @@
 """What must hold between the parts of a study, as far as the study alone can tell."""
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ ROOTS = ("model", "data", "trainer")  # what a dotted path can begin with, besid
 SAMPLERS = ("auto", "tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid")
 MOST = 200  # problems that are looked for
 WORK = 20_000  # times that a rule is compared with a point; the driver looks at each once more
+EDGE = 1e-9  # a power of eta that rounding alone keeps from being max
 PLUGIN = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 PART = re.compile(r"[\w-]+")
 
@@ -172,6 +174,11 @@ def ends(known: Known) -> Found:
     fidelity, budget = known.study.fidelity, known.study.budget
     if fidelity and fidelity.max is not None and fidelity.min > fidelity.max:
         yield ("fidelity", "min"), f"min {fidelity.min:g} is above max {fidelity.max:g}"
+    elif fidelity and fidelity.max is not None:
+        rungs = math.ceil(math.log(fidelity.max / fidelity.min, fidelity.eta) - EDGE)
+        if fidelity.brackets > rungs + 1:  # the last may stop nothing, more of them are no use
+            most = f"with {rungs} rungs below max {fidelity.max:g} there are at most {rungs + 1}"
+            yield ("fidelity", "brackets"), f"{fidelity.brackets} brackets; {most}"
     if budget.trials is None and budget.time is None and not known.study.resources.gpus:
         yield ("budget", "gpu_hours"), "never spent: resources.gpus is 0; give trials or time"
 
