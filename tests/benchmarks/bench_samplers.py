@@ -169,6 +169,7 @@ def main():
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--trials", type=int, default=3000, help="at most, of each problem")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--samplers", nargs="*", default=SAMPLERS)
     asked = parser.parse_args()
@@ -183,6 +184,7 @@ def main():
     seeds = range(asked.first, asked.first + asked.seeds)
     for name in asked.only or loads:
         problem = loads[name]()
+        problem.budgets = [budget for budget in problem.budgets if budget <= asked.trials]
         print(f"\n| {name} | {' | '.join(map(str, problem.budgets))} | ms to ask |")
         print("|---|" + "---:|" * (len(problem.budgets) + 1))
         for sampler in asked.samplers:
