@@ -12,6 +12,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from automl.distributions import decode, distribution, encode
+from automl.env import mask
+from automl.errors import StorageError
 from automl.grid import UNTRIED
 from automl.history import Point, Trial
 from automl.samplers import Reseeded, make
@@ -215,7 +217,11 @@ def open_storage(url: str) -> RDBStorage:
     kwargs: dict[str, Any] = {"pool_pre_ping": True}
     if is_sqlite(url):
         kwargs = {"connect_args": {"timeout": WAIT, "check_same_thread": False}}
-    storage = RDBStorage(url, engine_kwargs=kwargs)
+    try:
+        storage = RDBStorage(url, engine_kwargs=kwargs)
+    except RuntimeError as error:  # the tables are of another version of Optuna
+        said = str(error).strip()
+        raise StorageError(f"database {mask(url)}: {said} Or choose another storage.") from error
     harden(storage.engine)
     storage.engine.dispose()  # connections made from here on have the settings
     return storage

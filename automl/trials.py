@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from automl.asking import Asker
+from automl.clocks import Wall
 from automl.errors import AutomlError, TakenError
 from automl.events import Outcome, Reported
 from automl.failures import Failures
 from automl.files import sweep
 from automl.halting import rule_of
-from automl.history import Attempt, Report, Trial
+from automl.history import Report, Trial
 from automl.housekeeping import Keeper, remove
 from automl.job import JobSpec
 from automl.optimizer import Optimizer
 from automl.planning import Plan
-from automl.provenance import host
 from automl.record import Record
 from automl.rows import trial_folder
 from automl.sharing import Sharing
@@ -49,7 +48,7 @@ class Trials:
         self.study = plan.study
         self.record = record
         self.optimizer, self.asker = optimizer, Asker(plan, optimizer)
-        self.home = record.folder
+        self.home, self.clock = record.folder, Wall()
         self.all: dict[int, Trial] = {trial.number: trial for trial in record.trials()}
         self.proposals = record.proposals()
         self.told: list[int] = []  # since the record was last written
@@ -77,7 +76,9 @@ class Trials:
         """Start the next attempt of a trial that was cut."""
         spec = self.again.popleft()
         was = self.all[spec.number]
-        trial = replace(was, state="running", attempts=(*was.attempts, begun(spec.attempt)))
+        trial = replace(
+            was, state="running", attempts=(*was.attempts, self.clock.begun(spec.attempt))
+        )
         self.record.start(trial, None)
         self.all[spec.number] = trial
         return spec
@@ -96,9 +97,8 @@ class Trials:
                 return None
             proposal, origin = self.asker.ask(number), self.asker.origin(number)
             seed, folder = seed_of(self.study.search.seed, number), trial_folder(self.home, number)
-            trial = Trial(
-                number, "running", proposal.params, origin, seed, folder, attempts=(begun(0),)
-            )
+            begun = (self.clock.begun(0),)
+            trial = Trial(number, "running", proposal.params, origin, seed, folder, attempts=begun)
             shutil.rmtree(folder, ignore_errors=True)  # of a trial that the power took away
             self.record.start(trial, proposal.optuna)
         self.all[number] = trial
@@ -205,8 +205,8 @@ class Trials:
         done = state == "done"
         word = outcome.failure.kind if outcome.failure else outcome.state
         *earlier, last = self.all[number].attempts
-        # the clock may have been put back since
-        ended = max(last.started, time.time() if when is None else when)
+        # the clock may have been put back since an earlier driver
+        ended = max(last.started, self.clock.now() if when is None else when)
         trial = replace(
             self.all[number],
             state=state,
@@ -287,11 +287,6 @@ class Trials:
         """Say whether every objective and constraint has a finite value."""
         names = {*self.study.objectives, *self.study.constraints}
         return all(np.isfinite(metrics.get(name, np.nan)) for name in names)
-
-
-def begun(number: int) -> Attempt:
-    """Return an attempt that starts now, on this machine, on no GPU yet."""
-    return Attempt(number, time.time(), None, ("cpu",), host(), "")
 
 
 def seed_of(study_seed: int, number: int) -> int:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,6 +236,22 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path):
     (tmp_path / "runs").write_text("no folder")
     with pytest.raises(StorageError, match=r"runs/toy: not a directory; see to it"):
         run(tmp_path)
+
+
+def test_tables_of_another_version_of_optuna_are_refused_in_words(tmp_path):
+    home = run(tmp_path, budget={"trials": 1}).folder
+    with sqlite3.connect(home / "study.db") as database:
+        database.execute("update alembic_version set version_num = 'v99'")
+    with pytest.raises(StorageError, match=r"study.db: The runtime optuna version .* Or choose"):
+        run(tmp_path)
+
+
+def test_a_clock_that_jumps_makes_no_attempt_longer(tmp_path, monkeypatch):
+    real, file = time.time, of(toys.study(toys.beside(tmp_path)), tmp_path)
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps) * 86_400)
+    jumps = itertools.cycle([0, 1, -1])
+    trials = launch(file).trials
+    assert all(0 <= trial.seconds < 3600 for trial in trials)
 
 
 FILL = """
