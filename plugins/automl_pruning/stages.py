@@ -102,7 +102,7 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     density = pruner.feasible(options.density)
     record = Record(facts(pruner, job, density) | {"asked": options.density, "further": []})
     state = snapshot(job.model)
-    for name, allocator, at in further(pruner, density, job.seed):
+    for name, allocator, at in further(pruner, density, bounds(job), job.seed):
         if job.stopped:
             return
         keep = pruner.keep(at, allocator)
@@ -117,15 +117,23 @@ def refine(job: Job, options: Options) -> Iterator[Point]:
     record.save(job)
 
 
-def further(pruner: Pruner, density: float, seed: int) -> Iterator[tuple[str, Any, float]]:
+def bounds(job: Job) -> tuple[float, float]:
+    """Return the densities that are of interest: those that the study searches, or all."""
+    spec = job.study.space.get(f"{NAME}.density")
+    return (SPARSEST, 1.0) if spec is None or spec.float_ is None else spec.float_
+
+
+def further(
+    pruner: Pruner, density: float, within: tuple[float, float], seed: int
+) -> Iterator[tuple[str, Any, float]]:
     """Yield name, allocator and density of each further point.
 
     The densities are drawn, one from each of `front` equal parts of the logarithmic range: trials
     with the same settings then fill one curve together instead of measuring the same points.
     """
     options = pruner.options
-    lowest = pruner.feasible(min(SPARSEST, density))
-    edges = np.geomspace(1.0, lowest, options.front + 1)
+    lowest, highest = pruner.feasible(min(within[0], density)), pruner.feasible(within[1])
+    edges = np.geomspace(highest, lowest, options.front + 1)
     places = np.random.default_rng(seed).random(options.front)
     for high, low, place in zip(edges, edges[1:], places, strict=False):
         at = float(high * (low / high) ** place)

@@ -111,6 +111,16 @@ def test_a_trial_yields_a_front_and_its_own_point_at_the_exact_density(tmp_path)
         assert 0 < point.metrics["val_accuracy"] <= 1
 
 
+def test_the_front_lies_within_the_densities_that_the_study_searches(tmp_path):
+    given = spec(tmp_path, front=4, compare=False, finetune_epochs=0)
+    narrow = {"pruning.density": ParameterSpec(float=(0.1, 0.3), log=True)}
+    outcome = trial(replace(given, study=given.study.model_copy(update={"space": narrow})), Quiet())
+    asked = [point.params["pruning.density"] for point in outcome.points]
+    assert len(asked) == 4
+    assert 0.1 <= min(asked) < 0.14
+    assert 0.22 < max(asked) <= 0.3
+
+
 def test_all_allocators_keep_the_same_number_of_weights(tmp_path):
     points = [p for p in run(tmp_path, front=0).points if p.name.startswith("allocator")]
     assert len({point.metrics["density"] for point in points}) == 1
