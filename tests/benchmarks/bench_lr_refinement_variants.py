@@ -9,7 +9,8 @@ correlation of the logarithms of the smoothed norms of odd and of even steps, af
 Brown. *No less in all* is the largest at which the mean of the schedule is not below that of linear
 decay. *Below the line* is a schedule that is nowhere above the line from its peak to 0. The peak of
 each is the best of three around linear decay's, by the mean of seeds 0-4. Judged on seeds 20-29,
-paired with linear decay.
+paired with linear decay. "Exported" is what a study exports: the refined schedule if the seeds that
+chose its peak confirm it, and else linear decay.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_lr_refinement_convex import FAMILY, PEAKS, length, problems, train
+from bench_lr_refinement_convex import FAMILY, PEAKS, exported, length, problems, train
 
 from automl_lr_refinement import refine, schedules, verdict
 
@@ -74,7 +75,18 @@ PLANS = {
     "": Plan(),
     "verify": VERIFY,
     "strength": STRENGTH,
-    "verify strength": replace(VERIFY, exploring=95, fresh=range(70, 90), only=STRENGTH.only),
+    "verify strength": replace(
+        VERIFY,
+        exploring=95,
+        fresh=range(70, 90),
+        only=(
+            "linear",
+            "linear, 100%, strength 1.0, median, tau 0.1",
+            "linear, 100%, no less in all",
+            "linear, 25%, strength 1.0, median, tau 0.1",
+            "linear, 25%, no less in all",
+        ),
+    ),
 }
 
 
@@ -150,13 +162,18 @@ def compare(problem, optimizer, plan):
     line = train(problem, optimizer, np.outer(found["linear"], peaks), plan.choosing)
     near = peaks[line.loss.mean(0).argmin()] * 2.0 ** np.asarray(plan.octaves)
     every = (columns[:, :, None] * near).reshape(len(columns), -1)
-    sweep = train(problem, optimizer, every, plan.choosing).loss.mean(0)
-    best = sweep.reshape(len(found), -1).argmin(1)
+    sweep = train(problem, optimizer, every, plan.choosing).loss
+    sweep = sweep.reshape(len(plan.choosing), len(found), -1)
+    best = sweep.mean(0).argmin(1)
     end = train(problem, optimizer, columns * near[best], plan.fresh).loss
-    gains = (verdict.paired(end[:, i], end[:, 0], -1.0) for i in range(len(found)))
+    places = {name: number for number, name in enumerate(found)}
+    chosen = {name: sweep[:, number, best[number]] for name, number in places.items()}
+    ways = {f"exported: {name}": (name,) for name in found if name != "linear"}
+    for name, candidates in (ways | {"exported: the best": tuple(found)[1:]}).items():
+        places[name] = places[exported({one: chosen[one] for one in ("linear", *candidates)})]
     return {
-        name: (*gain, float(end[:, i].mean()))
-        for i, (name, gain) in enumerate(zip(found, gains, strict=True))
+        name: (*verdict.paired(end[:, i], end[:, 0], -1.0), float(end[:, i].mean()))
+        for name, i in places.items()
     }
 
 
