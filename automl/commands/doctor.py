@@ -79,9 +79,15 @@ def storage() -> str:
 
 
 def healthy() -> str:
-    """Load every installed plugin."""
+    """Load every installed plugin, and name all that are broken."""
+    broken = []
     for name in (names := plugins.find()):
-        plugins.kind(name, Path.cwd())
+        try:
+            plugins.kind(name, Path.cwd())
+        except AutomlError as error:
+            broken.append(str(error))
+    if broken:
+        raise AutomlError("; ".join(broken))
     return ", ".join(names) or "none installed"
 
 
