@@ -32,7 +32,8 @@ def history(tmp_path, model="Line", **options):
 
 
 def test_the_report_shows_norms_schedules_peaks_curves_and_the_verdict(tmp_path):
-    (section,) = sections(history(tmp_path, confirm=3, fallback=False), Options())
+    found = history(tmp_path, confirm=3, fallback=False, control_peak=1.0)
+    (section,) = sections(found, Options())
     titles = [getattr(part, "title", "") for part in section.parts]
     assert titles[1:] == [
         "Refined against linear decay on fresh seeds",
@@ -46,9 +47,10 @@ def test_the_report_shows_norms_schedules_peaks_curves_and_the_verdict(tmp_path)
     assert "Of 1 refined schedules that were compared" in section.parts[0].text
     assert "warm-up" in section.parts[3].alt
     assert [one.style for one in section.parts[5].series] == ["points", "points"]
-    for one in section.parts[6].series:
-        assert len(one.x) >= 3
-        assert max(one.error) > 0
+    peaks = {one.name: one for one in section.parts[6].series}
+    assert peaks["linear"].x == (1.0,)
+    assert len(peaks["refined"].x) >= 3
+    assert min(peaks["refined"].error) > 0
 
 
 def test_the_report_of_a_folder_that_was_moved_still_draws_the_norms(tmp_path):
