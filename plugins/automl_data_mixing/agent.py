@@ -34,6 +34,8 @@ class Card:
         stage: `imitation` or `conservative`, whichever real rollouts preferred.
         results: what selection measured, by name.
         importance: change of the target share when a feature is shuffled, by its name.
+        composition: of a field: `even`, where the agent chooses the target share alone, or
+            `learned`.
     """
 
     schema: int
@@ -54,6 +56,7 @@ class Card:
     stage: str = "imitation"
     results: dict[str, Any] | None = None
     importance: dict[str, float] | None = None
+    composition: str = "learned"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Agent:
             x = torch.from_numpy(normal).float().unsqueeze(0)
             logits = self.network(x, flags)[0, -1].double()
         found: Array = logits.softmax(-1).numpy()
+        if self.card.composition == "even":
+            return course.setting.mixture(float(found[course.setting.flags].sum()))
         return found
 
     def lost(self, course: Course) -> float:

@@ -107,6 +107,10 @@ class AgentOptions(Part):
         "deepset", description="deepset: enough below about 100 trajectories; decoder: attention"
     )
     width: int = Field(48, ge=4, description="width of the network")
+    composition: Literal["even", "learned"] = Field(
+        "even",
+        description="weights inside a field; learned: takes more than some dozens of trajectories",
+    )
     layers: int = Field(2, ge=1, description="blocks of the decoder")
     sft_steps: int = Field(800, ge=1, description="steps of imitation")
     sharpness: float = Field(

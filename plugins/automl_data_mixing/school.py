@@ -49,6 +49,7 @@ def teach(folder: Path, how: AgentOptions, corpus: Corpus, runs: Sequence[Run]) 
         "arch": how.arch,
         "width": how.width,
         "layers": how.layers,
+        "composition": how.composition,
         "scale": seen.scale,
         "probe": agent.probe_of(courses),
         "manifest": corpus.fingerprint,

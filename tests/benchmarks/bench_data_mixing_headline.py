@@ -8,7 +8,8 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,11 @@ class Bench:
         setting, path = setting_of(self.corpus, self.options), self.home / "regmix.npz"
         for w in PREFERENCES if path.is_file() else ():
             yield f"regmix {w:g}", lambda w=w: Constant(best_predicted(path, setting, w))
-        for stage in ("imitation", "conservative"):
+        for stage, composition in product(("imitation", "conservative"), ("learned", "even")):
             folder = self.home / "agent" / stage
+            kind = f"{stage} even" if composition == "even" else stage
             for w in PREFERENCES if (folder / "card.json").is_file() else ():
-                yield f"{stage} {w:g}", lambda w=w, f=folder: agent.Agent(*agent.load(f), w)
+                yield f"{kind} {w:g}", lambda w=w, f=folder, c=composition: agent_of(f, w, c)
 
     def transferred(self, preference: float) -> Policy:
         """Return an agent that has learned from other domains, with its scales fitted to these."""
@@ -93,6 +95,12 @@ class Bench:
         runs = read_runs(self.home / "runs.json", setting_of(self.corpus, self.options))
         card = agent.calibrated(card, agent.probe_of([run.course for run in runs]))
         return agent.Agent(network, card, preference)
+
+
+def agent_of(folder: Path, preference: float, composition: str) -> Policy:
+    """Return a saved agent whose weights inside fields are learned or even."""
+    network, card = agent.load(folder)
+    return agent.Agent(network, replace(card, composition=composition), preference)
 
 
 def open_bench(study: Path, folder: Path) -> Bench:
@@ -160,8 +168,9 @@ def show(found: dict[str, list[Pair]], write: Callable[[str], Any]) -> None:
         gain = f"{gains.mean():+.2f} ± {error(gains):.2f}"
         write(f"{name:<20}{parts[0]:>20}{parts[1]:>20}{gain:>20}\n")
     reference = (1.05 * float(np.mean(found["static 1"], axis=0)[0]), 0.0)
-    for kind in ("static", "aioli", "regmix", "imitation", "conservative", "transferred"):
-        if not (names := [n for n in found if n.startswith(kind)]):
+    for kind in dict.fromkeys(name.rpartition(" ")[0] for name in found):
+        names = [n for n in found if n.rpartition(" ")[0] == kind]
+        if len(names) < len(PREFERENCES):
             continue
         volumes = [
             hypervolume([found[n][s] for n in names], reference)

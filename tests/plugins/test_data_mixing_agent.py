@@ -197,6 +197,15 @@ def test_the_agent_acts_on_another_number_of_domains(pupil, taught, seen):
     assert np.array(course.weights).shape == (8, 3)
 
 
+def test_an_agent_of_even_composition_moves_the_target_share_alone(pupil, taught, seen):
+    learned = acting(pupil, taught, seen, 0.5)
+    even = replace(learned, card=replace(learned.card, composition="even"))
+    course = Course(SETTING).observe([1.5, 1.7, 3.0, 3.1])
+    share = learned.weights(course)[2:].sum()
+    assert even.weights(course) == pytest.approx(SETTING.mixture(share))
+    assert learned.weights(course) != pytest.approx(SETTING.mixture(share), abs=1e-4)
+
+
 def test_an_agent_that_would_have_to_extrapolate_falls_back_to_a_static_mixture(
     pupil, taught, seen
 ):
