@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from automl import Job, PluginError
@@ -81,8 +82,21 @@ def over_seeds(
         ended = run(fresh, changed, f"confirm-{number}-{name}", follow)
         if ended is None:
             return None
-        values.append(ended.metrics[metric])
+        values.append(agreed(ended.metrics[metric]))
     return tuple(values)
+
+
+def agreed(value: float) -> float:
+    """Return what the first process has: all have to choose the same peaks.
+
+    A metric that a model logs without synchronization is another in each process.
+    """
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return value
+    shared = [value]
+    group.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def next_peak(

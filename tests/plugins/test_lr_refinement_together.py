@@ -15,7 +15,7 @@ import automl
 from automl import stages
 from automl.job import JobSpec
 from automl.studyfile import read
-from automl_lr_refinement import logger, norms
+from automl_lr_refinement import confirmation, logger, norms
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in QUIET]
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
@@ -110,6 +110,24 @@ class Look(pl.Callback):
     def teardown(self, trainer, pl_module, stage):
         there = self.path.exists()
         self.path.with_name(f"{trainer.global_rank}.txt").write_text(str(there))
+
+
+class Agree(pl.Callback):
+    """Writes what the processes agree on, each of which has another value."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_end(self, trainer, pl_module):
+        found = confirmation.agreed(trainer.global_rank + 0.5)
+        (self.folder / f"{trainer.global_rank}.txt").write_text(str(found))
+
+
+@pytest.mark.slow
+def test_all_processes_compare_by_the_values_of_the_first(tmp_path):
+    two = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 1, "limit_val_batches": 0}
+    fit(Line(), tmp_path, Agree(tmp_path), data=DataLoader(batches(2).dataset, 4), **two)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in (0, 1)] == ["0.5", "0.5"]
 
 
 @pytest.mark.slow
