@@ -48,7 +48,7 @@ def read(folder):
         archive.record.close()
 
 
-def ended(folder, count, deadline=180):
+def ended(folder, count, deadline=600):
     """Wait until so many trials have ended."""
     until = time.monotonic() + deadline
     while time.monotonic() < until:
@@ -64,7 +64,7 @@ def ended(folder, count, deadline=180):
 
 def whole(folder, *drivers):
     for driver in drivers:
-        assert driver.wait(timeout=180) == 0, said(folder)
+        assert driver.wait(timeout=600) == 0, said(folder)
     home = folder / "runs" / "toy"
     history = read(folder)
     assert [trial.number for trial in history.trials] == list(range(COUNT))
@@ -130,7 +130,7 @@ def test_an_interrupted_driver_leaves_its_trials_to_the_others(tmp_path, server)
     first, second = start(folder, "driver0"), start(folder, "driver1")
     ended(folder, 4)
     first.send_signal(signal.SIGINT)
-    assert first.wait(timeout=60) == 130
+    assert first.wait(timeout=600) == 130
     whole(folder, second)
 
 

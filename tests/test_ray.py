@@ -22,9 +22,10 @@ from automl.study import Resources
 from automl.studyfile import dump, of
 from automl.testing.invariants import broken
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STORE = {"object_store_memory": 80_000_000}
 COUNT = 16
+PATIENCE = 800  # seconds, on a machine that others use too
 
 
 def new_cluster():
@@ -88,7 +89,7 @@ def trials_of(folder, name):
         archive.record.close()
 
 
-def wait_for(folder, name, enough, seconds=300):
+def wait_for(folder, name, enough, seconds=PATIENCE):
     """Wait until what the record has of a study is enough."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -107,7 +108,7 @@ def done(count):
 
 def ended_well(driver, folder, name):
     """Wait for a driver, and check that each trial was done once and the record is whole."""
-    assert driver.wait(timeout=300) == 0, (folder / f"{name}.txt").read_text()
+    assert driver.wait(timeout=PATIENCE) == 0, (folder / f"{name}.txt").read_text()
     trials = trials_of(folder, name)
     assert [one.number for one in trials] == list(range(COUNT))
     assert {one.state for one in trials} == {"done"}
@@ -286,7 +287,7 @@ def test_when_ray_itself_is_restarted_the_same_command_goes_on(
     driver = start(on_ray(cluster, tmp_path, "again"), tmp_path)
     wait_for(tmp_path, "again", done(3))
     cluster.shutdown()
-    assert driver.wait(timeout=120) != 0
+    assert driver.wait(timeout=PATIENCE) != 0
     other = new_cluster()
     add(other, num_cpus=2)
     ended_well(start(on_ray(other, tmp_path, "again"), tmp_path), tmp_path, "again")
@@ -298,7 +299,7 @@ def test_an_interrupted_driver_leaves_what_it_ran_for_the_next(cluster, nodes, t
     driver = start(study, tmp_path)
     wait_for(tmp_path, "again", done(2))
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(timeout=60) == 130
+    assert driver.wait(timeout=PATIENCE) == 130
     ended_well(start(study, tmp_path), tmp_path, "again")
 
 
