@@ -133,12 +133,17 @@ def length(trainer: Trainer) -> int:
         )
     steps = trainer.estimated_stepping_batches
     if not math.isfinite(steps) or steps < 1:
-        raise PluginError(
-            f"lr_refinement: the training has no known end (max_epochs={trainer.max_epochs}, "
-            f"max_steps={trainer.max_steps}), and a schedule needs one; set trainer.max_steps, "
-            "or trainer.max_epochs with data whose length is known"
-        )
+        raise endless(trainer.max_epochs, trainer.max_steps)
     return int(steps)
+
+
+def endless(max_epochs: int | None, max_steps: int) -> PluginError:
+    """Return the error of a training without a known end."""
+    return PluginError(
+        f"lr_refinement: the training has no known end (max_epochs={max_epochs}, "
+        f"max_steps={max_steps}), and a schedule needs one; set trainer.max_steps, or "
+        "trainer.max_epochs with data whose length is known"
+    )
 
 
 def tables(trainer: Trainer) -> list[TableLR]:

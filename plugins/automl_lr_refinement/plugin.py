@@ -39,8 +39,10 @@ class LrRefinement:
         The batch that a plan trains follows a schedule, so that a plan finds what fights it.
         """
         from automl_lr_refinement import figures, report, runs
-        from automl_lr_refinement.follow import Follow
+        from automl_lr_refinement.follow import Follow, endless
 
+        if not runs.has_end(job):
+            raise endless(-1, -1)
         replaces = self.options.own_scheduler == "replace"
         job.callbacks.append(Follow([runs.analytic(self.options)], replace=replaces))
         refined = self.options.shape == "refined"

@@ -68,6 +68,13 @@ def run(
     return None if job.stopped else Run(load(path), metrics)
 
 
+def has_end(job: Job) -> bool:
+    """Whether a study says after how many epochs or steps training ends."""
+    fidelity = job.study.fidelity
+    known = fidelity and fidelity.max and fidelity.unit in {"epoch", "step"}
+    return bool(known) or {job.trainer.get(n, -1) for n in ("max_epochs", "max_steps")} != {-1}
+
+
 def place(job: Job) -> Path:
     """Return where a job keeps norms, schedules and verdicts."""
     return job.folder / "lr_refinement"

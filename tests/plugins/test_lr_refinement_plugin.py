@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from plugins.lr_refinement_toys import QUIET, Ear, study, trial, used
 
+import automl
+from automl import stages
+from automl.job import JobSpec
 from automl.space import Space
 from automl_lr_refinement import LrRefinement, norms, schedules
 from automl_lr_refinement.options import Options, space
@@ -114,6 +117,22 @@ def test_a_plan_finds_a_scheduler_that_would_fight(tmp_path, model):
         "Line": [("done", False)],
         "Scheduled": [("broken", True)],
     }[model]
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"trainer": {"max_epochs": -1}}, "broken"),
+        ({"trainer": {"max_time": "00:00:01:00"}}, "broken"),
+        ({"trainer": {"max_steps": 9}}, "done"),
+        ({"trainer": {}, "fidelity": {"unit": "epoch", "min": 1, "max": 2}}, "done"),
+    ],
+)
+def test_a_plan_finds_a_training_without_an_end(tmp_path, change, state):
+    asked = automl.Study.model_validate(study(shape="linear").model_dump() | change)
+    spec = JobSpec(asked, "smoke", 0, 0, {}, 7, tmp_path, tmp_path, tmp_path)
+    outcome = stages.run(spec, Ear())
+    assert (outcome.state, "no known end" in outcome.message) == (state, state == "broken")
 
 
 def test_an_optimizer_that_rests_while_exploring_is_an_error_in_words(tmp_path):
