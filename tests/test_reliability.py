@@ -333,7 +333,9 @@ def test_half_written_files_are_swept_and_no_others(tmp_path):
 
 def test_a_kill_by_the_kernel_for_lack_of_memory_is_told_from_others(tmp_path, monkeypatch):
     (tmp_path / "events").write_text("oom 3\noom_kill 2\n")
-    monkeypatch.setattr(memory, "COUNTS", (tmp_path / "none", tmp_path / "events"))
+    (tmp_path / "root").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    paths = (tmp_path / "none", tmp_path / "root", tmp_path / "events")
+    monkeypatch.setattr(memory, "COUNTS", paths)
     assert memory.oom_kills() == 2
     kinds = [
         died(-9, 1).kind,

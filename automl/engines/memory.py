@@ -8,7 +8,8 @@ import psutil
 
 from automl.history import Failure
 
-# version 2 of control groups, version 1, and the whole machine, which has no other count
+# version 2 of control groups, version 1, and the whole machine; any may be the only one that
+# counts, as the last is for a group within a group that has the limit
 COUNTS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
@@ -48,13 +49,13 @@ def proportional(process: psutil.Process) -> int:
 
 def oom_kills() -> int:
     """Return how many processes the kernel has killed for lack of memory, as far as it tells."""
+    found = 0
     for path in COUNTS:
         with suppress(OSError, ValueError):
             for line in path.read_text(encoding="ascii").splitlines():
                 name, _, count = line.partition(" ")
-                if name == "oom_kill":
-                    return int(count)
-    return 0
+                found += int(count) if name == "oom_kill" else 0
+    return found
 
 
 def died(code: int, kills: int) -> Failure:
