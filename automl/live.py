@@ -85,7 +85,8 @@ class Live:
         for key, spec in list(search.running.items())[:SHOWN]:
             reports = trials[spec.number].reports if spec.kind == "trial" else ()
             last = reports[-1] if reports else None
-            seconds = time.monotonic() - search.since.get(key, time.monotonic())
+            now = time.monotonic()
+            seconds = now - search.since.get(key, now)
             cells = [
                 number(last.metrics[name]) if last and name in last.metrics else ""
                 for name in self.study.objectives

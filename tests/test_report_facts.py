@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import histories
@@ -13,6 +14,7 @@ from automl import pareto
 from automl.report import importance, noise, points, timeline
 from automl.report.facts import facts
 from automl.space import Float, Space
+from automl.study import Resources
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,17 @@ def test_the_union_of_intervals_equals_counting_seconds():
         spans = [(int(a), int(a + b)) for a, b in zip(starts, draw.integers(0, 9, 6), strict=True)]
         seconds = set(itertools.chain.from_iterable(range(a, b) for a, b in spans))
         assert timeline.covered(spans) == len(seconds)
+
+
+def test_an_attempt_that_never_had_a_device_is_on_none():
+    made = histories.made()
+    study = made.study.model_copy(update={"resources": Resources(gpus=1)})
+    begun = h.Attempt(0, 1.0, 2.0, ("cpu",), "here", "lost")
+    placed = h.Attempt(1, 2.0, 3.0, ("cuda:0",), "node", "done")
+    trial = replace(made.trials[0], attempts=(begun, placed))
+    spans = timeline.spans(replace(made, study=study, trials=(trial,)))
+    assert [span.device for span in spans] == [timeline.NOWHERE, "node:cuda:0"]
+    assert [one.name for one in timeline.devices(spans)] == ["node:cuda:0"]
 
 
 def test_attempts_of_one_device_at_one_time_get_a_lane_each():

@@ -151,7 +151,7 @@ def curves(found: Curves) -> dict[str, Any]:
 def timeline(spans: Sequence[Span]) -> dict[str, Any]:
     """Return the attempts as rows; the last ones are left out where there are too many."""
     kept = spans[:MOST_SPANS]
-    devices = list(dict.fromkeys(clean(span.device) for span in kept))
+    devices = sorted({clean(span.device) for span in kept})  # those of one node together
     outcomes = list(dict.fromkeys(clean(span.outcome) for span in kept))
     rows = [
         [

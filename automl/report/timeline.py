@@ -8,6 +8,8 @@ from automl.history import History, Trial
 from automl.report.records import Device, FailureGroup, Span
 from automl.report.text import masked
 
+NOWHERE = "without a device"
+
 
 def latest(history: History) -> float:
     """Return the last moment that the history knows of, in Unix seconds; 0 if none."""
@@ -33,9 +35,16 @@ def spans(history: History) -> tuple[Span, ...]:
     """
     start = min((a.started for t in history.trials for a in t.attempts), default=0.0)
     end, named = latest(history), several_hosts(history)
+    gpus = history.study.resources.gpus
+
+    def name(host: str, device: str) -> str:
+        if gpus and device == "cpu":  # a trial that wants one was lost before it had it
+            return NOWHERE
+        return str(masked(f"{host}:{device}" if named else device))
+
     found = [
         Span(
-            device=masked(f"{attempt.host}:{device}" if named else device),
+            device=name(attempt.host, device),
             lane=0,
             trial=trial.number,
             start=attempt.started - start,
@@ -70,7 +79,8 @@ def devices(found: Sequence[Span]) -> tuple[Device, ...]:
     whole = max((span.end for span in found), default=0.0)
     by_device: defaultdict[str, list[Span]] = defaultdict(list)
     for span in found:
-        by_device[span.device].append(span)
+        if span.device != NOWHERE:
+            by_device[span.device].append(span)
     return tuple(
         Device(name, busy, busy / whole if whole else 0.0, len(its), 1 + max(s.lane for s in its))
         for name, its in sorted(by_device.items())

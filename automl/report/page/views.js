@@ -95,13 +95,15 @@ function timelineView() {
   const known = { done: 0, stopped: 1, failed: 2, oom: 2, nan: 2, crash: 2, timeout: 2, lost: 2, user: 2 };
   const kindOf = (outcome) => known[outcome] ?? 3;
   const total = lanes.reduce((a, b) => a + b, 0) + devices.length * 0.4;
-  const lane = Math.max(3, Math.min(22, 300 / total)), left = Math.min(110, 16 + 7 * Math.max(...devices.map((d) => d.length)));
+  const lane = Math.max(3, Math.min(22, 300 / total)), longest = Math.max(...devices.map((d) => d.length));
   const end = Math.max(...spans.map((s) => s[4])) || 1;
   figure(at("timeline"), (width) => {
+    const most = Math.max(13, Math.min(26, Math.floor(width / 28))), left = 16 + 7 * Math.min(most, longest);
+    const ended = (name) => (name.length > most ? `…${name.slice(1 - most)}` : name); // nodes differ at the end
     const height = total * lane + 34, x = scale({ values: [0, end], tight: true, time: true, format: lasting }, left, width - 26, 90);
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group", "aria-label": `What ${devices.length} devices did over ${lasting(end)}; the table below has their utilization` });
     for (const [value, text] of x.ticks) root.append(svg("line", { class: "grid", x1: x(value), x2: x(value), y1: 0, y2: height - 22 }), svg("text", { x: x(value), y: height - 6, "text-anchor": "middle" }, text));
-    devices.forEach((name, d) => root.append(svg("text", { x: left - 8, y: (starts[d] + lanes[d] / 2) * lane + 4, "text-anchor": "end" }, cut(name, 15))));
+    devices.forEach((name, d) => root.append(svg("text", { x: left - 8, y: (starts[d] + lanes[d] / 2) * lane + 4, "text-anchor": "end" }, ended(name))));
     const groups = new Map(), places = [];
     for (const span of spans) {
       const [d, l, , from, to, o] = span, y = (starts[d] + l) * lane;
