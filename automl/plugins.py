@@ -148,6 +148,8 @@ def _class_of_file(loaded: Kind, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise loaded.blame("is not a Python file")
+    if str(path.parent) not in sys.path:  # it may import what lies beside it, as in a trial
+        sys.path.append(str(path.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     with blamed(loaded, "cannot be imported"):

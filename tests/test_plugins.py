@@ -1,5 +1,7 @@
 """Finding, loading and calling plugins, and blaming the one that is wrong."""
 
+import sys
+
 import pytest
 
 import automl
@@ -51,6 +53,13 @@ def test_a_plugin_that_cannot_be_imported_is_blamed(tmp_path, text):
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(PluginError, match=r"plugin mine \(mine.py\) cannot be imported"):
         kind("mine", tmp_path, "mine.py")
+
+
+def test_a_plugin_file_may_import_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_mine.py").write_text("class Mine:\n    pass\n")
+    (tmp_path / "mine.py").write_text("import beside_mine\n\nclass Own(beside_mine.Mine): pass\n")
+    assert kind("mine", tmp_path, "mine.py").make.__name__ == "Own"
 
 
 def test_a_plugin_file_that_is_missing_is_named(tmp_path):
