@@ -57,7 +57,7 @@ def test_a_plugin_that_cannot_be_imported_is_blamed(tmp_path, text):
 
 def test_a_plugin_file_may_import_what_lies_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "beside_mine.py").write_text("class Mine:\n    pass\n")
+    written(tmp_path, "@automl.hookimpl\ndef build(self, job): pass", "beside_mine.py")
     (tmp_path / "mine.py").write_text("import beside_mine\n\nclass Own(beside_mine.Mine): pass\n")
     assert kind("mine", tmp_path, "mine.py").make.__name__ == "Own"
 
