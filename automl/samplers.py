@@ -24,13 +24,15 @@ MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, bef
 ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
 GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
 MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
+MANY_NUMBERS = 10  # parameters, beyond which TPE's joint density was found worse than chance
 
 
 def choose(study: Study, space: Space) -> str:
     """Return the name of the sampler that `auto` stands for.
 
     TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, the
-    objectives are few and the trials too; for thousands of cheap trials only NSGA-II is cheap.
+    objectives are few and the trials too; with many numbers and hundreds of trials NSGA-II finds
+    more, and for thousands of cheap trials it alone is cheap.
     """
     trials = study.budget.trials
     if trials is not None and trials > MANY_TRIALS:
@@ -38,7 +40,10 @@ def choose(study: Study, space: Space) -> str:
     searched = [space[name] for name in space.searched()]
     numeric = all(isinstance(one, Float | Int) for one in searched) and not space.conditional()
     few = trials is not None and trials <= GP_TRIALS and len(study.objectives) <= 3
-    return "gp" if numeric and few else "tpe"
+    if numeric and few:
+        return "gp"
+    hundreds = trials is not None and trials > GP_TRIALS
+    return "nsga2" if numeric and hundreds and len(searched) > MANY_NUMBERS else "tpe"
 
 
 def make(study: Study, space: Space) -> tuple[str, BaseSampler]:
