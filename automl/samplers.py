@@ -31,19 +31,19 @@ def choose(study: Study, space: Space) -> str:
     """Return the name of the sampler that `auto` stands for.
 
     TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, the
-    objectives are few and the trials too; with many numbers and hundreds of trials NSGA-II finds
-    more, and for thousands of cheap trials it alone is cheap.
+    objectives are few and the trials too; for thousands of cheap trials only NSGA-II is cheap.
     """
     trials = study.budget.trials
     if trials is not None and trials > MANY_TRIALS:
         return "nsga2"
-    searched = [space[name] for name in space.searched()]
-    numeric = all(isinstance(one, Float | Int) for one in searched) and not space.conditional()
     few = trials is not None and trials <= GP_TRIALS and len(study.objectives) <= 3
-    if numeric and few:
-        return "gp"
-    hundreds = trials is not None and trials > GP_TRIALS
-    return "nsga2" if numeric and hundreds and len(searched) > MANY_NUMBERS else "tpe"
+    return "gp" if few and numeric(space) else "tpe"
+
+
+def numeric(space: Space) -> bool:
+    """Say whether all that is searched is numbers, none of which depends on another."""
+    searched = (space[name] for name in space.searched())
+    return all(isinstance(one, Float | Int) for one in searched) and not space.conditional()
 
 
 def make(study: Study, space: Space) -> tuple[str, BaseSampler]:
@@ -86,7 +86,8 @@ def _named(name: str, seed: int, space: Space) -> BaseSampler:  # noqa: PLR0911 
             )
         case "grid":
             return Grid(space, seed)
-    return samplers.TPESampler(seed=seed, multivariate=True, group=space.conditional())
+    together = not numeric(space) or len(space.searched()) <= MANY_NUMBERS
+    return samplers.TPESampler(seed=seed, multivariate=together, group=space.conditional())
 
 
 class Reseeded(BaseSampler):

@@ -8,7 +8,7 @@ from automl.distributions import decode, distribution, encode
 from automl.errors import AutomlError
 from automl.optimizer import Optimizer, violations
 from automl.planning import plan
-from automl.samplers import NAMES, choose
+from automl.samplers import NAMES, choose, make
 from automl.space import Choice, Fixed, Float, Int, Space
 from automl.studyfile import of
 
@@ -121,14 +121,28 @@ def test_lists_and_mappings_as_options_come_back_as_they_were():
         ({"a": Float(0, 1), "b": Choice(("x", "y"))}, 40, "tpe"),
         ({"a": Float(0, 1)}, 1000, "tpe"),
         ({"a": Float(0, 1)}, 5000, "nsga2"),
-        ({f"a{index}": Float(0, 1) for index in range(11)}, 40, "gp"),
-        ({f"a{index}": Float(0, 1) for index in range(11)}, 300, "nsga2"),
         ({"c": Choice((1, 2)), "a": Float(0, 1, when={"c": (1,)})}, 40, "tpe"),
         ({"a": Float(0, 1), "b": Fixed("x")}, 40, "gp"),
     ],
 )
 def test_auto_chooses_by_the_space_and_the_budget(tmp_path, space, trials, name):
     assert choose(toys.study(tmp_path, budget={"trials": trials}), Space(space)) == name
+
+
+@pytest.mark.parametrize(("count", "together"), [(10, 10), (11, 0)])
+def test_tpe_proposes_ten_numbers_together_and_more_of_them_each_alone(tmp_path, count, together):
+    space = Space({f"a{index}": Float(0, 1) for index in range(count)})
+    _, sampler = make(toys.study(tmp_path, search={"sampler": "tpe"}), space)
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+    study.add_trial(
+        optuna.trial.create_trial(
+            values=[0, 0],
+            params=dict.fromkeys(space, 0.5),
+            distributions={name: distribution(space[name]) for name in space},
+        )
+    )
+    found = sampler.infer_relative_search_space(study, study.trials[0])
+    assert len(found) == together
 
 
 def test_a_sampler_by_class_path_is_used(tmp_path):
