@@ -123,7 +123,7 @@ def study_of(problem, sampler, seed, trials):
         name="x",
         model={"class_path": "x.Y"},
         objectives={f"f{k}": {"goal": goal} for k, goal in enumerate(problem.goals)},
-        search={"sampler": sampler, "seed": seed},
+        search={"sampler": {"class_path": sampler} if "." in sampler else sampler, "seed": seed},
         budget={"trials": trials},
     )
 
@@ -171,7 +171,7 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--trials", type=int, default=3000, help="at most, of each problem")
     parser.add_argument("--only", nargs="*")
-    parser.add_argument("--samplers", nargs="*", default=SAMPLERS)
+    parser.add_argument("--samplers", nargs="*", default=SAMPLERS, help="names or class paths")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")

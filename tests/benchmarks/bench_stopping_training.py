@@ -18,6 +18,7 @@ of a method that stops none; the others start twice as many.
 import argparse
 import logging
 import sys
+from operator import itemgetter
 from pathlib import Path
 
 import bench_early_stopping
@@ -44,6 +45,8 @@ MODEL = {"optimizer": "sgd", "schedule": "cosine"}
 DATA = {"batch_size": 256, "val": 0.4, "test": 0.0}
 EPOCHS = 27
 PARTS = np.array([1 / 6, 1 / 3, 2 / 3, 1])  # of the epochs of a method that stops none
+
+COUNTS = (itemgetter(0), itemgetter(3), lambda run: len(run[1]))  # epochs, trials, finished
 
 
 class SyneTune:
@@ -154,17 +157,16 @@ def show(found, budgets):
     every = [point for runs in found.values() for run in runs for point in run[2]]
     whole = hypervolume(np.array(every), REFERENCE, GOALS)
     heads = [f"{budget:.0f} epochs" for budget in budgets]
-    print(f"| method | {' | '.join(heads)} | trials | finished | epochs |")
-    print("|---|" + "---:|" * (len(budgets) + 3))
+    print(f"| method | {' | '.join(heads)} | at the end | epochs | trials | finished |")
+    print("|---|" + "---:|" * (len(budgets) + 4))
     for name, runs in found.items():
-        table = np.array([shares(run, whole, budgets) for run in runs])
+        table = np.array([shares(run, whole, np.array([*budgets, run[0]])) for run in runs])
         mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / len(runs) ** 0.5
         cells = [
             f"{m:.3f} ± {e:.3f}" if np.isfinite(m) else "" for m, e in zip(mean, error, strict=True)
         ]
-        done, spent = (np.mean([len(run[1]) for run in runs]), np.mean([run[0] for run in runs]))
-        trials = np.mean([run[3] for run in runs])
-        print(f"| {name} | {' | '.join(cells)} | {trials:.0f} | {done:.0f} | {spent:.0f} |")
+        spent, trials, done = (np.mean([get(run) for run in runs]) for get in COUNTS)
+        print(f"| {name} | {' | '.join(cells)} | {spent:.0f} | {trials:.0f} | {done:.0f} |")
 
 
 if __name__ == "__main__":
