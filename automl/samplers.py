@@ -24,20 +24,22 @@ MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, bef
 ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
 GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
 MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
-MANY_NUMBERS = 10  # parameters, beyond which TPE's joint density was found worse than chance
+MANY_NUMBERS = 10  # parameters, beyond which models of all together were found worse than chance
 
 
 def choose(study: Study, space: Space) -> str:
     """Return the name of the sampler that `auto` stands for.
 
-    TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, the
-    objectives are few and the trials too; for thousands of cheap trials only NSGA-II is cheap.
+    TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, and the
+    parameters, the objectives and the trials are few; for thousands of cheap trials only NSGA-II
+    is cheap.
     """
     trials = study.budget.trials
     if trials is not None and trials > MANY_TRIALS:
         return "nsga2"
     few = trials is not None and trials <= GP_TRIALS and len(study.objectives) <= 3
-    return "gp" if few and numeric(space) else "tpe"
+    numbers = len(space.searched()) if numeric(space) else 0
+    return "gp" if few and 0 < numbers <= MANY_NUMBERS else "tpe"
 
 
 def numeric(space: Space) -> bool:

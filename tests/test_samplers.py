@@ -121,6 +121,7 @@ def test_lists_and_mappings_as_options_come_back_as_they_were():
         ({"a": Float(0, 1), "b": Choice(("x", "y"))}, 40, "tpe"),
         ({"a": Float(0, 1)}, 1000, "tpe"),
         ({"a": Float(0, 1)}, 5000, "nsga2"),
+        ({f"a{index}": Float(0, 1) for index in range(11)}, 40, "tpe"),
         ({"c": Choice((1, 2)), "a": Float(0, 1, when={"c": (1,)})}, 40, "tpe"),
         ({"a": Float(0, 1), "b": Fixed("x")}, 40, "gp"),
     ],
