@@ -24,7 +24,7 @@ MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, bef
 ROUNDS = 1000  # draws before giving up on a space that is forbidden nearly everywhere
 GP_TRIALS = 250  # beyond, a Gaussian process takes seconds for each proposal
 MANY_TRIALS = 2000  # beyond, even TPE takes longer than cheap trials do
-MANY_NUMBERS = 10  # parameters, beyond which models of all together were found worse than chance
+MANY_NUMBERS = 10  # parameters, beyond which models of all together were no better than chance
 
 
 def choose(study: Study, space: Space) -> str:
