@@ -73,8 +73,8 @@ class Bench:
         for share in self.options.grid if self.options.artifact else SHARES:
             yield f"static {share:g}", lambda share=share: Static(share)
         if self.options.artifact:
-            for w in PREFERENCES:
-                yield f"transferred {w:g}", lambda w=w: self.transferred(w)
+            for c, w in product(("even", "learned"), PREFERENCES):
+                yield f"transferred {c} {w:g}", lambda w=w, c=c: self.transferred(w, c)
             return
         yield "falling 0.9 to 0.1", lambda: Schedule(0.9, 0.1)
         yield "rising 0.1 to 0.9", lambda: Schedule(0.1, 0.9)
@@ -89,12 +89,12 @@ class Bench:
             for w in PREFERENCES if (folder / "card.json").is_file() else ():
                 yield f"{kind} {w:g}", lambda w=w, f=folder, c=composition: agent_of(f, w, c)
 
-    def transferred(self, preference: float) -> Policy:
+    def transferred(self, preference: float, composition: str) -> Policy:
         """Return an agent that has learned from other domains, with its scales fitted to these."""
         network, card = agent.load(self.here / str(self.options.artifact))
         runs = read_runs(self.home / "runs.json", setting_of(self.corpus, self.options))
         card = agent.calibrated(card, agent.probe_of([run.course for run in runs]))
-        return agent.Agent(network, card, preference)
+        return agent.Agent(network, replace(card, composition=composition), preference)
 
 
 def agent_of(folder: Path, preference: float, composition: str) -> Policy:
