@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from automl.errors import PluginError, StudyError
 from automl.forbid import Forbid
-from automl.plugins import Kind, Plugins, kinds_of, options_of, proposals
+from automl.plugins import Kind, Plugins, kinds_of, options_of
+from automl.proposals import proposals
 from automl.reading.wording import mistakes
 from automl.settings import read, settle, without_path
 from automl.space import Fixed, Parameter, Space, Value

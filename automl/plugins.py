@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict
 
 from automl import hooks
 from automl.errors import PluginError
-from automl.space import Parameter
 from automl.suggest import did_you_mean_or_known
 
 GROUP = "automl.plugins"
@@ -204,12 +203,9 @@ class Plugins:
         return iter(self.loaded)
 
     def _register(self, one: Loaded) -> None:
-        try:
+        with blamed(one.kind, "has a wrong hook"):
             self.manager.register(one.plugin, one.kind.name)
             self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            said = str(error).splitlines()[-1].strip() or str(error)
-            raise one.kind.blame(f"has a wrong hook: {said}") from error
 
     def implement(self, hook: str) -> tuple[Loaded, ...]:
         """Return the plugins that implement a hook, in the order of the study."""
@@ -271,29 +267,6 @@ def kinds_of(study_plugins: Mapping[str, Mapping[str, Any]], here: Path) -> dict
             raise PluginError(f"a plugin cannot be called {name!r}: it is the head of a path")
         kinds[name] = kind(name, here, given.get("path"))
     return kinds
-
-
-def proposals(plugins: Plugins) -> dict[str, Parameter]:
-    """Collect what the plugins propose to search, under `<plugin>.<option>`.
-
-    Raises:
-        PluginError: a plugin's `space` raises, or returns something else than parameters.
-    """
-    found: dict[str, Parameter] = {}
-    for one, proposed in plugins.ask("space"):
-        if not isinstance(proposed, Mapping):
-            raise one.kind.blame(f"must return a mapping from space, got {proposed!r}")
-        for name, parameter in proposed.items():
-            if not isinstance(parameter, Parameter):
-                raise one.kind.blame(f"proposes {name!r} as {parameter!r}, not a parameter")
-            found[f"{one.kind.name}.{name}"] = under(one.kind.name, parameter)
-    return found
-
-
-def under(plugin: str, parameter: Parameter) -> Parameter:
-    """Put the names in a parameter's condition below the plugin's own name."""
-    when = {f"{plugin}.{name}": allowed for name, allowed in parameter.when.items()}
-    return replace(parameter, when=when)
 
 
 def hook_names() -> tuple[str, ...]:

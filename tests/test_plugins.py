@@ -7,7 +7,8 @@ import pytest
 import automl
 from automl import plugins
 from automl.errors import PluginError
-from automl.plugins import Plugins, kind, kinds_of, proposals
+from automl.plugins import Plugins, kind, kinds_of
+from automl.proposals import proposals
 
 
 def written(folder, body, name="mine.py"):

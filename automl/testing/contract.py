@@ -19,7 +19,8 @@ from automl.history import History, Trial
 from automl.job import JobSpec
 from automl.launch import run
 from automl.planning import plan, reaches
-from automl.plugins import Kind, Plugins, kind, options_of, proposals
+from automl.plugins import Kind, Plugins, kind, options_of
+from automl.proposals import proposals
 from automl.report.facts import facts
 from automl.report.html import render
 from automl.reporting import from_plugins
