@@ -1,9 +1,9 @@
 """Hypervolume against epochs of real trainings: no stopping, our rungs, Syne Tune's MO-ASHA.
 
-Every trial is a Lightning fit of a perceptron on digits, run by `automl.run`; Syne Tune's rule is
-asked by the same loop, about the same jobs. Objectives: validation accuracy and MACs, which are
-known from the start. Only trials that ran to their end count, as a share of the hypervolume of all
-such trials of all methods and seeds. Run it after
+Every trial is a Lightning fit of a perceptron on digits or CIFAR-10, run by `automl.run`; Syne
+Tune's rule is asked by the same loop, about the same jobs. Objectives: validation accuracy and
+MACs, which are known from the start. Only trials that ran to their end count, as a share of the
+hypervolume of all such trials of all methods and seeds. Run it after
 
     pip install --no-deps --target /tmp/syne-tune syne-tune==0.16.0
 
@@ -18,6 +18,7 @@ of a method that stops none; the others start twice as many.
 import argparse
 import logging
 import sys
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
@@ -29,20 +30,52 @@ import automl
 from automl.pareto import hypervolume, trace
 from automl.rungs import Decision
 
-OBJECTIVES = {
-    "val_accuracy": {"goal": "maximize", "ref": 0.3},
-    "macs": {"goal": "minimize", "ref": 4000},
-}
-REFERENCE, GOALS = (0.3, 4000), ("maximize", "minimize")
-SPACE = {
-    "model.width": {"int": [2, 48], "log": True, "default": 8},
-    "model.depth": {"int": [1, 2]},
-    "model.lr": {"float": [0.003, 1.6], "log": True, "default": 0.1},
-    "model.momentum": {"float": [0, 0.97]},
-    "model.weight_decay": {"float": [1e-5, 0.1], "log": True},
-}
+GOALS = ("maximize", "minimize")
 MODEL = {"optimizer": "sgd", "schedule": "cosine"}
-DATA = {"batch_size": 256, "val": 0.4, "test": 0.0}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A perceptron and its data; a reference in accuracy and MACs, and the highest rate."""
+
+    data: dict
+    reference: tuple[float, float]
+    fastest: float
+    inputs: int = 64
+
+    def study(self):
+        """Return the keys of a study that tell of the training."""
+        accuracy, macs = self.reference
+        return {
+            "model": {"class_path": "automl.zoo.MLP", "init_args": MODEL | {"inputs": self.inputs}},
+            "data": self.data,
+            "objectives": {
+                "val_accuracy": {"goal": "maximize", "ref": accuracy},
+                "macs": {"goal": "minimize", "ref": macs},
+            },
+            "space": {
+                "model.width": {"int": [2, 48], "log": True, "default": 8},
+                "model.depth": {"int": [1, 2]},
+                "model.lr": {"float": [0.003, self.fastest], "log": True, "default": 0.1},
+                "model.momentum": {"float": [0, 0.97]},
+                "model.weight_decay": {"float": [1e-5, 0.1], "log": True},
+            },
+        }
+
+
+def digits():
+    """Return the task of small digits."""
+    held = {"batch_size": 256, "val": 0.4, "test": 0.0}
+    return Task({"class_path": "automl.zoo.Digits", "init_args": held}, (0.3, 4000), 1.6)
+
+
+def cifar(path):
+    """Return the task of 2,000 colour images of a copy of CIFAR-10."""
+    held = {"path": str(path), "subset": 2000, "batch_size": 256, "val": 0.4, "test": 0.0}
+    data = {"class_path": "automl.zoo.Images", "init_args": held}
+    return Task(data, (0.1, 160_000), 0.4, 3072)
+
+
 EPOCHS = 27
 PARTS = np.array([1 / 6, 1 / 3, 2 / 3, 1])  # of the epochs of a method that stops none
 
@@ -92,21 +125,18 @@ METHODS = {
 }
 
 
-def search(name, seed, folder, trials):
+def search(task, name, seed, folder, trials):
     """Run a study, or read it back, and return its trials."""
     sampler, stop, times = METHODS[name]
     study = automl.Study(
         name=f"{'-'.join(name.replace(',', '').split())}-{seed}",
-        model={"class_path": "automl.zoo.MLP", "init_args": MODEL},
-        data={"class_path": "automl.zoo.Digits", "init_args": DATA},
         trainer={"max_epochs": EPOCHS},
-        objectives=OBJECTIVES,
-        space=SPACE,
         budget={"trials": times * trials},
         search={"sampler": sampler(seed), "seed": seed},
         fidelity={"unit": "epoch", "min": 1, "max": EPOCHS, "eta": 3, "stop": stop(seed)},
         engine="inline",
         folder=str(folder),
+        **task.study(),
     )
     return automl.run(study).trials
 
@@ -122,10 +152,10 @@ def ends(trials):
     return spent, when, points, len(trials)
 
 
-def shares(runs, whole, budgets):
+def shares(runs, whole, budgets, reference):
     """Return the share of the hypervolume at each budget that a run has reached."""
     spent, when, points, _ = runs
-    reached = [0.0, *trace(points, REFERENCE, GOALS)]
+    reached = [0.0, *trace(points, reference, GOALS)]
     count = np.searchsorted(when, budgets, side="right")
     return np.where(spent >= budgets, np.take(reached, count) / whole, np.nan)
 
@@ -139,7 +169,9 @@ def main():
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--only", nargs="*", default=METHODS, help="names of methods")
     parser.add_argument("--syne-tune", type=Path)
+    parser.add_argument("--cifar", type=Path, help="a copy of CIFAR-10 in place of digits")
     asked = parser.parse_args()
+    task = cifar(asked.cifar.resolve()) if asked.cifar else digits()
     if asked.syne_tune:
         sys.path.insert(0, str(asked.syne_tune))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -147,20 +179,22 @@ def main():
     found = {name: [] for name in asked.only if asked.syne_tune or "Syne" not in name}
     for seed in range(asked.first, asked.first + asked.seeds):
         for name, runs in found.items():
-            runs.append(ends(search(name, seed, asked.folder, asked.trials)))
+            runs.append(ends(search(task, name, seed, asked.folder, asked.trials)))
             print(f"seed {seed}: {name}: {runs[-1][0]} epochs", file=sys.stderr, flush=True)
-    show(found, np.round(PARTS * asked.trials * EPOCHS))
+    show(found, np.round(PARTS * asked.trials * EPOCHS), task.reference)
 
 
-def show(found, budgets):
+def show(found, budgets, reference):
     """Print a Markdown table."""
     every = [point for runs in found.values() for run in runs for point in run[2]]
-    whole = hypervolume(np.array(every), REFERENCE, GOALS)
+    whole = hypervolume(np.array(every), reference, GOALS)
     heads = [f"{budget:.0f} epochs" for budget in budgets]
     print(f"| method | {' | '.join(heads)} | at the end | epochs | trials | finished |")
     print("|---|" + "---:|" * (len(budgets) + 4))
     for name, runs in found.items():
-        table = np.array([shares(run, whole, np.array([*budgets, run[0]])) for run in runs])
+        table = np.array(
+            [shares(run, whole, np.array([*budgets, run[0]]), reference) for run in runs]
+        )
         mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / len(runs) ** 0.5
         cells = [
             f"{m:.3f} ± {e:.3f}" if np.isfinite(m) else "" for m, e in zip(mean, error, strict=True)
