@@ -5,6 +5,7 @@ import multiprocessing.forkserver
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from automl.devices import Lent, Slots, cores, memory, visible_gpus
 from automl.engines.child import CLASSES, DRIVER, RESULT, main
 from automl.engines.memory import died, oom_kills, used
+from automl.errors import AutomlError
 from automl.events import Ended, Event, Outcome, Started
 from automl.files import read_json
 from automl.history import Failure
@@ -71,7 +73,7 @@ class LocalEngine:
         os.environ[CLASSES] = ",".join(classes)
         os.environ[DRIVER] = f"{os.getpid()}:{get_temp_dir()}"
         with hidden_main():
-            multiprocessing.forkserver.ensure_running()
+            ensure_server()
 
     def capacity(self) -> int:
         """Return how many more jobs could start now."""
@@ -225,3 +227,21 @@ def hidden_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+def ensure_server() -> None:
+    """Start the server that jobs are forked from.
+
+    Raises:
+        AutomlError: the folder for temporary files has too long a name for a socket in it.
+    """
+    try:
+        multiprocessing.forkserver.ensure_running()
+    except OSError as error:
+        if "too long" not in str(error):
+            raise
+        folder = tempfile.gettempdir()
+        raise AutomlError(
+            f"{folder}: too long a name for the socket of the trials' server; "
+            "set TMPDIR to a folder with a shorter one"
+        ) from error
