@@ -18,6 +18,7 @@ from automl.instantiate import build
 from automl.space import Fixed, Float, Int, Space, Value
 from automl.study import Component, Study
 from automl.suggest import did_you_mean_or_known
+from automl.tpe import Finishers
 
 NAMES = ("auto", "tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid")
 MODEL_ROUNDS = 20  # draws from the model, whose favourite may be forbidden, before uniform ones
@@ -89,7 +90,7 @@ def _named(name: str, seed: int, space: Space) -> BaseSampler:  # noqa: PLR0911 
         case "grid":
             return Grid(space, seed)
     together = not numeric(space) or len(space.searched()) <= MANY_NUMBERS
-    return samplers.TPESampler(seed=seed, multivariate=together, group=space.conditional())
+    return Finishers(seed=seed, multivariate=together, group=space.conditional())
 
 
 class Reseeded(BaseSampler):

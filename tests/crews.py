@@ -34,25 +34,11 @@ class Counting(toys.Line):
         self.seen += [round(float(x + 1) / 2 * 31) for x in batch[0]]
         what, _, rank = self.how.partition(" on ")
         if rank == str(self.global_rank) and self.current_epoch == 1 and index == 1:
-            self.fail(what)
+            interrupt() if what == "interrupt" else toys.fail(what)
         loss = super().training_step(batch, index)
         # reduced over all ranks as soon as any of them reads it
         self.log("epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
-
-    def fail(self, what):
-        match what:
-            case "raise":
-                raise ValueError("as told")
-            case "oom":
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "hang":
-                time.sleep(1000)
-            case "interrupt":
-                psutil.Process().parents()[2].send_signal(signal.SIGINT)
-                time.sleep(2)
 
     def validation_step(self, batch, index):
         x, y = batch
@@ -65,3 +51,9 @@ class Many(toys.Pairs):
 
     def __init__(self):
         super().__init__(batch=4)
+
+
+def interrupt():
+    """Press Ctrl-C where the driver runs."""
+    psutil.Process().parents()[2].send_signal(signal.SIGINT)
+    time.sleep(2)

@@ -62,6 +62,13 @@ def ended(folder, count, deadline=600):
     raise AssertionError(said(folder))
 
 
+def crash(server):
+    """End the server at once, and start it again after three seconds."""
+    os.kill(server.get_pid(), signal.SIGQUIT)
+    time.sleep(3)
+    server.ensure_postgres_running()
+
+
 def whole(folder, *drivers):
     for driver in drivers:
         assert driver.wait(timeout=600) == 0, said(folder)
@@ -106,9 +113,7 @@ def test_drivers_wait_for_a_server_that_restarts(tmp_path, server):
     folder = write(tmp_path / "one", server)
     drivers = [start(folder, f"driver{index}") for index in range(2)]
     ended(folder, 4)
-    os.kill(server.get_pid(), signal.SIGQUIT)  # at once, as a crash of the server
-    time.sleep(3)
-    server.ensure_postgres_running()
+    crash(server)
     whole(folder, *drivers)
 
 
@@ -118,9 +123,7 @@ def test_a_killed_driver_a_lost_server_and_a_new_driver_lose_nothing_together(tm
     ended(folder, 3)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    os.kill(server.get_pid(), signal.SIGQUIT)
-    time.sleep(3)
-    server.ensure_postgres_running()
+    crash(server)
     history = whole(folder, second, third, start(folder, "driver3"))
     assert all(len(trial.attempts) <= 2 for trial in history.trials)
 

@@ -65,8 +65,8 @@ def test_two_ranks_train_one_model_and_one_of_them_reports(tmp_path):
 @pytest.mark.parametrize(
     ("how", "kind", "text"),
     [
-        ("raise on 1", "user", "ValueError: as told"),
-        ("raise on 0", "user", "ValueError: as told"),
+        ("raise on 1", "user", "RuntimeError: as told"),
+        ("raise on 0", "user", "RuntimeError: as told"),
         ("oom on 1", "oom", "out of memory"),
         ("kill on 1", "crash", "SIGKILL"),
         ("kill on 0", "crash", "SIGKILL"),

@@ -152,7 +152,9 @@ def test_trials_of_each_size_survive_a_node_that_is_killed_in_the_middle(
         outcomes = [[a.outcome for a in one.attempts] for one in trials]
         assert all(said in (["done"], ["lost", "done"]) for said in outcomes)
         lost += sum(len(said) == 2 for said in outcomes)
-        assert {len(a.devices) for one in trials for a in one.attempts} == {max(1, int(gpus))}
+        # an attempt that was lost may not have come as far as to devices
+        ended = [a for one in trials for a in one.attempts if a.outcome == "done"]
+        assert {len(a.devices) for a in ended} == {max(1, int(gpus))}
         assert at_once(trials) <= max(1, int(1 / gpus))
     assert lost > 0
 

@@ -135,21 +135,23 @@ class Break(Formula):
         tries.parent.mkdir(parents=True, exist_ok=True)
         tries.write_text(str(count + 1))
         if job.model.x > self.options.above and count < self.options.times:
-            self.fail()
+            fail(self.options.how)
         return True
 
-    def fail(self):
-        match self.options.how:
-            case "raise":
-                raise RuntimeError("as told")
-            case "oom":
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "hang":
-                time.sleep(1000)
-            case "exit":
-                raise SystemExit(1)
+
+def fail(how):
+    """End this process or its work in the way that `how` names."""
+    match how:
+        case "raise":
+            raise RuntimeError("as told")
+        case "oom":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(1000)
+        case "exit":
+            raise SystemExit(1)
 
 
 def study(folder, **changes):
