@@ -36,7 +36,7 @@ class Curves:
 
     Attributes:
         accuracy: (points, epochs) on the validation samples, after each epoch.
-        parameters: (points,) of the network.
+        parameters: (points,) of each network.
     """
 
     grid: Grid
@@ -63,6 +63,18 @@ def cifar(path):
     return (small(train[0]), train[1]), (small(val[0]), val[1])
 
 
+def colour(path):
+    """Return 1,200 images of CIFAR-10 to train on and 800 to validate on, 16 by 16."""
+    from automl.zoo import Images
+
+    train, val = samples(Images(str(path), subset=2000, val=0.4, test=0.0))
+
+    def small(inputs):
+        return torch.nn.functional.avg_pool2d(inputs, 2)
+
+    return (small(train[0]), train[1]), (small(val[0]), val[1])
+
+
 def samples(data):
     """Return the standardized training and validation samples of a data module."""
     data.setup()
@@ -73,15 +85,24 @@ def samples(data):
     return [((inputs - mean) / deviation, targets) for inputs, targets in both]
 
 
-def table(name, load, *, grid=None, epochs=27, seed=0):
-    """Return the curves of a data set, training them unless that was done before."""
+def table(name, load, *, grid=None, epochs=27, seed=0, inputs=64, batch_size=32):
+    """Return the curves of a data set, training them unless that was done before.
+
+    Args:
+        name: of the table.
+        load: returns training and validation samples.
+        grid: options of each parameter.
+        epochs: of each training.
+        seed: of weights and batches.
+        inputs: numbers of a sample.
+        batch_size: of each training; larger ones leave less time to learn.
+    """
     grid = grid or Grid()
     path = Path(tempfile.gettempdir()) / f"automl-curves-{name}-{epochs}-{seed}-{hash(grid):x}.npz"
     if not path.exists():
         train, val = load()
-        accuracy = trained(grid, train, val, epochs, seed)
+        accuracy = trained(grid, train, val, epochs, seed, batch_size)
         np.savez(path, accuracy=accuracy)
-    inputs = 64
     width = np.array([point[0] for point in grid.points()])
     parameters = inputs * width + width + width * CLASSES + CLASSES
     return Curves(grid, np.load(path)["accuracy"], parameters)
