@@ -200,7 +200,7 @@ class Rungs:
             trial,
             step,
             not weak or spare,
-            self.fidelity.min * self.fidelity.eta**rung,
+            self.fidelity.first * self.fidelity.eta**rung,
             found.position,
             len(field.violations),
             found.kept,
@@ -234,11 +234,11 @@ def rung_of(step: float, fidelity: Fidelity) -> int | None:
     There is no rung at `max`: a trial ends there by itself.
     """
     step *= 1 + EDGE
-    if step < fidelity.min:
+    if step < fidelity.first:
         return None
-    rung = int(math.log(step / fidelity.min, fidelity.eta) + EDGE)
+    rung = int(math.log(step / fidelity.first, fidelity.eta) + EDGE)
     if fidelity.max is not None:
-        last = math.ceil(math.log(fidelity.max / fidelity.min, fidelity.eta) - EDGE) - 1
+        last = math.ceil(math.log(fidelity.max / fidelity.first, fidelity.eta) - EDGE) - 1
         rung = min(rung, last)
     return rung if rung >= 0 else None
 
@@ -260,5 +260,5 @@ def levels(fidelity: Fidelity, longest: float) -> tuple[float, ...]:
     """Return the progress of every rung up to `longest`, for figures and tables."""
     highest = rung_of(longest, fidelity)
     return tuple(
-        fidelity.min * fidelity.eta**k for k in range(-1 if highest is None else highest + 1)
+        fidelity.first * fidelity.eta**k for k in range(-1 if highest is None else highest + 1)
     )

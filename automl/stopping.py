@@ -80,7 +80,7 @@ def summary(history: History, fidelity: Fidelity, rungs: Rungs) -> str:
     texts = [f"{counted}: {spent:g} {unit} were trained, where {spent + saved:g} would have been."]
     if math.isinf(rungs.not_before):
         texts.append("A plugin lets no trial be stopped: what it does shows at the end alone.")
-    elif rungs.not_before > fidelity.min:
+    elif rungs.not_before > fidelity.first:
         texts.append(f"A plugin lets no trial be stopped before {rungs.not_before:g} {unit}.")
     texts.append(checked(history, rungs))
     if late := [name for name in history.study.objectives if not known(name, rungs)]:
@@ -118,7 +118,7 @@ def table(rungs: Rungs, states: Mapping[int, str], fidelity: Fidelity) -> Table:
     ends = Counter(rung for number, rung in rungs.highest.items() if states[number] == "stopped")
     rows = tuple(
         (
-            round(fidelity.min * fidelity.eta**rung, 6),
+            round(fidelity.first * fidelity.eta**rung, 6),
             came[rung],
             ends[rung],
             came[rung] - ends[rung],
@@ -135,7 +135,7 @@ def figure(name: str, rungs: Rungs, states: Mapping[int, str], fidelity: Fidelit
         for number, metrics in reached.items():
             if name in metrics:
                 ended = states[number] == "stopped" and rungs.highest[number] == rung
-                level = fidelity.min * fidelity.eta**rung
+                level = fidelity.first * fidelity.eta**rung
                 fates["stopped" if ended else "went on"].append((level, metrics[name]))
     series = tuple(
         Series(fate, tuple(x for x, _ in dots), tuple(y for _, y in dots), style="points")

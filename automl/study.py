@@ -97,8 +97,10 @@ class Fidelity(Record):
     """Early stopping: how progress is counted and when weak trials are stopped."""
 
     unit: Literal["epoch", "step", "seconds"] = Field("epoch", description="what progress counts")
-    min: float = Field(
-        1.0, gt=0, description="progress before which nothing is stopped: first rung"
+    min: float | None = Field(
+        None,
+        gt=0,
+        description="progress of the first rung; default: a ninth of a trial, 1 at least",
     )
     max: float | None = Field(
         None, gt=0, description="progress of a whole trial; default: last rung"
@@ -109,6 +111,17 @@ class Fidelity(Record):
     spare: float = Field(
         0.0, ge=0, le=1, description="fraction of trials that run to the end to check the stopping"
     )
+
+    @property
+    def first(self) -> float:
+        """Return the progress of the first rung; of epochs and steps it is one at least.
+
+        Earlier than after a ninth, reports of real trainings were often no better than chance.
+        """
+        if self.min is not None:
+            return self.min
+        ninth = (self.max or 0.0) / 9
+        return ninth if self.unit == "seconds" and ninth else max(1.0, ninth)
 
 
 class Resources(Record):

@@ -293,6 +293,23 @@ def test_there_is_no_rung_at_the_end():
     assert levels(Fidelity(min=5, max=5, eta=3), 5) == ()
 
 
+@pytest.mark.parametrize(
+    ("given", "trainer", "first"),
+    [
+        ({"max": 27}, {}, 3),
+        ({}, {"max_epochs": 45}, 5),
+        ({"max": 4}, {}, 1),
+        ({}, {}, 1),
+        ({"unit": "step"}, {"max_steps": 900}, 100),
+        ({"unit": "seconds", "max": 4.5}, {}, 0.5),
+        ({"unit": "seconds"}, {}, 1),
+        ({"min": 1, "max": 27}, {}, 1),
+    ],
+)
+def test_the_first_rung_is_at_a_ninth_of_a_trial_unless_the_study_says_where(given, trainer, first):
+    assert completed(Fidelity(**given), trainer).first == first
+
+
 def test_a_report_beyond_several_rungs_counts_at_the_highest():
     stopping = rungs()
     assert stopping.report(0, 1, {"accuracy": 0.9}).rung == 1

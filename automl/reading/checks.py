@@ -172,10 +172,10 @@ def references(known: Known) -> Found:
 def ends(known: Known) -> Found:
     """Early stopping has rungs, and the budget runs out."""
     fidelity, budget = known.study.fidelity, known.study.budget
-    if fidelity and fidelity.max is not None and fidelity.min > fidelity.max:
-        yield ("fidelity", "min"), f"min {fidelity.min:g} is above max {fidelity.max:g}"
+    if fidelity and fidelity.max is not None and fidelity.first > fidelity.max:
+        yield ("fidelity", "min"), f"min {fidelity.first:g} is above max {fidelity.max:g}"
     elif fidelity and fidelity.max is not None:
-        rungs = math.ceil(math.log(fidelity.max / fidelity.min, fidelity.eta) - EDGE)
+        rungs = math.ceil(math.log(fidelity.max / fidelity.first, fidelity.eta) - EDGE)
         if fidelity.brackets > rungs + 1:  # the last may stop nothing, more of them are no use
             most = f"with {rungs} rungs below max {fidelity.max:g} there are at most {rungs + 1}"
             yield ("fidelity", "brackets"), f"{fidelity.brackets} brackets; {most}"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from automl import Job, PluginError, Point, Section, Table
+from automl.rungs import completed
 from automl.training import save_model
 from automl_pruning.calibration import calibration
 from automl_pruning.export import FORMAT, plan_of, sizes, write_json
@@ -215,7 +216,8 @@ def tell(job: Job, options: Options, metrics: Mapping[str, float]) -> None:
     Only where all trials share the dense model: elsewhere reports count the epochs of training.
     """
     if shareable(job, options) and job.study.fidelity is not None:
-        job.report(job.study.fidelity.min, **metrics)
+        first = completed(job.study.fidelity, job.study.trainer).first
+        job.report(first, **metrics)
 
 
 def finetune(job: Job, masks: Masks, number: int, options: Options) -> dict[str, float]:

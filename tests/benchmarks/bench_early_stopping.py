@@ -33,7 +33,7 @@ OBJECTIVES = {
     "accuracy": Objective(goal="maximize"),
     "parameters": Objective(goal="minimize"),
 }
-FIDELITY = Fidelity(min=1, max=27, eta=3)
+FIDELITY = Fidelity(max=27)  # rungs at 3 and 9 epochs
 REFERENCE = {"digits": (0.3, 4000), "CIFAR-10": (0.12, 4000), "slow CIFAR-10": (0.1, 40_000)}
 SLOW = curves.Grid(lr=(0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8))
 BUDGETS = np.array([180, 360, 540, 1080, 3240])
@@ -65,31 +65,31 @@ class ByVolume(Ours):
 class InBrackets(Ours):
     """Rungs in three brackets, the second and third of which start later."""
 
-    fidelity = Fidelity(min=1, max=27, eta=3, brackets=3)
+    fidelity = Fidelity(max=27, brackets=3)
 
 
 class Halves(Ours):
     """Rungs that keep one in two."""
 
-    fidelity = Fidelity(min=1, max=27, eta=2)
+    fidelity = Fidelity(max=27, eta=2)
 
 
 class Quarters(Ours):
     """Rungs that keep one in four."""
 
-    fidelity = Fidelity(min=1, max=27, eta=4)
+    fidelity = Fidelity(max=27, eta=4)
 
 
-class Later(Ours):
-    """Rungs of which the first is at the third epoch."""
+class Sooner(Ours):
+    """Rungs of which the first is at the first epoch."""
 
-    fidelity = Fidelity(min=3, max=27, eta=3)
+    fidelity = Fidelity(min=1, max=27)
 
 
 class Checked(Ours):
     """Rungs that let one weak trial in twenty finish."""
 
-    fidelity = Fidelity(min=1, max=27, eta=3, spare=0.05)
+    fidelity = Fidelity(max=27, spare=0.05)
 
 
 class WithoutCost(Ours):
@@ -143,7 +143,7 @@ class SyneTune:
             ["error", "parameters"],
             time_attr="epoch",
             max_t=int(FIDELITY.max),
-            grace_period=int(FIDELITY.min),
+            grace_period=int(FIDELITY.first),
             reduction_factor=FIDELITY.eta,
             random_seed=seed,
             multiobjective_priority=Places() if self.repaired else None,
@@ -212,12 +212,17 @@ def together(table, seed):
     return Sampler(table, optuna.samplers.TPESampler(seed=seed, multivariate=True))
 
 
+def gp(table, seed):
+    """Return the Gaussian process that `auto` takes where the parameters are few numbers."""
+    return Sampler(table, optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False))
+
+
 def nsga2(table, seed):
     """Return Optuna's own choice for several objectives."""
     return Sampler(table, optuna.samplers.NSGAIISampler(seed=seed))
 
 
-# sampler, rule of stopping, and epochs: few where the rule takes minutes to decide
+# sampler, rule of stopping, and epochs: few where they take minutes to propose or to decide
 METHODS = {
     "random search, a rule that knows the ends": (Uniform, Knows, 1080),
     "TPE as a study has it, a rule that knows the ends": (own, Knows, 1080),
@@ -231,14 +236,16 @@ METHODS = {
     "random search, our rungs, cost unknown": (Uniform, WithoutCost, 1080),
     "random search, our rungs, eta 2": (Uniform, Halves, 3240),
     "random search, our rungs, eta 4": (Uniform, Quarters, 3240),
-    "random search, our rungs, min 3": (Uniform, Later, 3240),
+    "random search, our rungs, min 1": (Uniform, Sooner, 3240),
     "random search, our rungs, spare 0.05": (Uniform, Checked, 3240),
     "TPE, our rungs": (tpe, Ours, 1080),
     "TPE, our rungs, eta 2": (tpe, Halves, 1080),
-    "TPE, our rungs, min 3": (tpe, Later, 1080),
+    "TPE as a study has it, our rungs, min 1": (own, Sooner, 1080),
     "TPE as a study has it, our rungs": (own, Ours, 1080),
     "TPE, good as Optuna has it, our rungs": (together, Ours, 1080),
     "NSGA-II, our rungs": (nsga2, Ours, 1080),
+    "Gaussian process, no stopping": (gp, lambda _: Never(), 540),
+    "Gaussian process, our rungs": (gp, Ours, 540),
     "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 540),
     "random search, MO-ASHA of Syne Tune, repaired": (Uniform, Repaired, 1080),
 }
