@@ -61,6 +61,11 @@ class Live:
         if self.screen is not None and time.monotonic() - self.drawn > PAUSE:
             self.drawn = time.monotonic()
             self.screen.update(self.picture(search))
+        earlier = search.trials.earlier
+        if earlier and not self.said:
+            self.said |= earlier
+            if self.screen is None:
+                sys.stderr.write(f"goes on after {len(earlier)} trials\n")
         for index in sorted(search.trials.all.keys() - self.said):
             trial = search.trials.all[index]
             if trial.state in ENDED:
@@ -74,7 +79,17 @@ class Live:
         said = ", ".join(f"{n} {number(values[n])}" for n in self.study.objectives if n in values)
         if trial.failure and trial.state == "failed":
             said = trial.failure.message
-        return f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s: {one_line(said)}"
+        elif trial.state == "stopped" and trial.reports:
+            said = self.reported(trial)
+        end = f"trial {trial.number} {trial.state} in {trial.seconds:.1f} s"
+        return f"{end}: {one_line(said)}" if said else end
+
+    def reported(self, trial: Trial) -> str:
+        """Say how far a trial had come, and what it had reported by then."""
+        values = {name: value for one in trial.reports for name, value in one.metrics.items()}
+        named = [f"{n} {number(values[n])}" for n in self.study.objectives if n in values]
+        unit = self.study.fidelity.unit if self.study.fidelity else "epoch"
+        return ", ".join([f"{unit} {trial.reports[-1].step:g}", *named])
 
     def picture(self, search: "Search") -> Group:
         """Draw counts, the front so far, and what runs."""
@@ -107,7 +122,7 @@ class Live:
         parts.append(f"{len(self.front(search))} on the front")
         if (volume := self.volume(search)) is not None:
             parts.append(f"hypervolume {number(volume)}")
-        new = len(self.said)
+        new = len(self.said - search.trials.earlier)
         if budget and new:
             left = (time.monotonic() - self.began) / new * max(0, budget - ended)
             parts.append(f"about {left:.0f} s left")

@@ -36,6 +36,7 @@ class Trials:
     """Proposes trials and takes in how they end; the record is written first, then Optuna told.
 
     Attributes:
+        earlier: trials that had ended before this run.
         broken: why the study must end, if it must.
         again: attempts that come before new trials.
         halted: trials that early stopping has ended.
@@ -50,6 +51,7 @@ class Trials:
         self.optimizer, self.asker = optimizer, Asker(plan, optimizer)
         self.home, self.clock = record.folder, Wall()
         self.all: dict[int, Trial] = {trial.number: trial for trial in record.trials()}
+        self.earlier = frozenset(n for n, one in self.all.items() if one.state not in UNDER_WAY)
         self.proposals = record.proposals()
         self.told: list[int] = []  # since the record was last written
         self.again: deque[JobSpec] = deque()

@@ -72,6 +72,15 @@ def test_a_line_a_trial_goes_to_standard_error_in_a_pipe(here, capsys):
     assert capsys.readouterr().err.count(" done in ") == 4
 
 
+def test_a_run_that_goes_on_says_so_and_repeats_no_line(here, capsys):
+    code(["run", "study.yaml"])
+    capsys.readouterr()
+    code(["run", "study.yaml", "--set", "budget.trials=6"])
+    said = capsys.readouterr().err
+    assert said.startswith("goes on after 4 trials\n")
+    assert said.count(" done in ") == 2
+
+
 def test_overrides_reach_the_study(here, capsys):
     code(["run", "study.yaml", "--set", "budget.trials=2", "--json"])
     assert json.loads(capsys.readouterr().out)["states"]["done"] == 2
