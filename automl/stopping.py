@@ -84,7 +84,10 @@ def summary(history: History, fidelity: Fidelity, rungs: Rungs) -> str:
         texts.append(f"A plugin lets no trial be stopped before {rungs.not_before:g} {unit}.")
     texts.append(checked(history, rungs))
     if late := [name for name in history.study.objectives if not known(name, rungs)]:
-        texts.append(f"Not known before the end, and so no reason to stop: {', '.join(late)}.")
+        texts.append(
+            f"Not known before the end: {', '.join(late)}. A trial that is good in nothing else "
+            "was stopped as a weak one; `fidelity.stop: off` keeps that end of the front."
+        )
     return "\n\n".join(texts)
 
 
