@@ -1,5 +1,7 @@
 """TPE in studies that stop trials, beside Optuna's own."""
 
+from functools import partial
+
 import numpy as np
 import optuna
 import pytest
@@ -29,15 +31,14 @@ def told(sampler, objectives, finished, stopped):
     return study
 
 
-def proposals(kind, objectives, finished, stopped, seeds=range(12)):
-    studies = [
-        told(kind(seed=seed, multivariate=True), objectives, finished, stopped) for seed in seeds
-    ]
+def proposals(kind, objectives, finished, stopped, seeds=range(12), *, multivariate=True):
+    samplers = [kind(seed=seed, multivariate=multivariate) for seed in seeds]
+    studies = [told(sampler, objectives, finished, stopped) for sampler in samplers]
     return [study.ask(SPACE).params["x"] for study in studies]
 
 
 @pytest.mark.parametrize("objectives", [1, 2])
-@pytest.mark.parametrize("finished", [12, 40, 300])
+@pytest.mark.parametrize("finished", [4, 9, 10, 40, 300])
 def test_it_is_that_of_optuna_where_no_trial_is_stopped(objectives, finished):
     ours, optunas = (proposals(one, objectives, finished, 0) for one in (Finishers, TPESampler))
     assert ours == optunas
@@ -50,6 +51,18 @@ def test_it_proposes_nearer_to_the_best_of_those_that_finished_when_most_are_sto
         for one in (Finishers, TPESampler)
     )
     assert ours < 0.5 * optunas
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("finished", "random"), [(9, True), (10, False)])
+def test_it_draws_at_random_until_ten_finished_however_many_were_stopped(
+    finished, random, together
+):
+    never = partial(TPESampler, n_startup_trials=1000)
+    ours, drawn = (
+        proposals(one, 2, finished, 90, multivariate=together) for one in (Finishers, never)
+    )
+    assert (ours == drawn) is random
 
 
 @pytest.mark.parametrize("objectives", [1, 2])
