@@ -21,6 +21,11 @@ GOOD = 0.1  # of the trials that finished, likewise
 AT_MOST = 25  # with one objective, likewise
 
 
+def known(trial: FrozenTrial) -> bool:
+    """Say whether it is known how good a trial is: it finished, or is known to be infeasible."""
+    return trial.state == TrialState.COMPLETE or any(one > 0 for one in trial.constraints.values())
+
+
 class Finishers(TPESampler):
     """Optuna's TPE, with good trials only among those that finished.
 
@@ -41,7 +46,8 @@ class Finishers(TPESampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Count who has finished."""
         super().before_trial(study, trial)
-        self.finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self.finished = sum(map(known, told))
         self.most = AT_MOST if len(study.directions) == 1 else math.inf
 
     def good(self, told: int) -> int:

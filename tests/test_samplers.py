@@ -146,13 +146,15 @@ def test_tpe_proposes_ten_numbers_together_and_more_of_them_each_alone(tmp_path,
     assert len(found) == together
 
 
-def test_tpe_of_a_study_counts_who_finished_and_not_who_was_stopped(tmp_path):
+def test_tpe_of_a_study_counts_who_finished_or_failed_and_not_who_was_stopped(tmp_path):
     one = optimizer(tmp_path, "tpe")
     propose(one, range(12))
     for number in range(12, 30):
         one.tell_stopped(one.ask(number).optuna)
-    one.ask(30)
-    assert one.sampler.inner.finished == 12
+    for number in range(30, 33):
+        one.tell_failed(one.ask(number).optuna, learn=True)
+    one.ask(33)
+    assert one.sampler.inner.finished == 12 + 3
 
 
 def test_a_sampler_by_class_path_is_used(tmp_path):
