@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "automl").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
-OPTUNA = {"optimizer.py", "samplers.py", "grid.py", "distributions.py", "teaching.py"}
+OPTUNA = {"optimizer.py", "samplers.py", "grid.py", "tpe.py", "distributions.py", "teaching.py"}
 LIGHTNING = {"training.py", "callbacks.py", "saving.py", "preload.py"}
 TORCH = LIGHTNING | {"stages.py", "costs.py", "measuring.py", "child.py", "position.py"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}

@@ -418,12 +418,3 @@ def test_the_long_kill_drill_loses_nothing(tmp_path, trials, kills):
     report = Drill(tmp_path, trials=trials, kills=kills).run()
     assert (report.problems, report.orphans, report.twice, report.failed) == ([], 0, 0, 0)
     assert report.trials == trials
-
-
-def test_a_short_kill_drill_loses_nothing(tmp_path):
-    from automl.testing.drill import Drill
-
-    report = Drill(tmp_path, trials=6, kills=2, seed=3, pause=0.3).run()
-    assert (report.problems, report.orphans, report.twice, report.failed) == ([], 0, 0, 0)
-    assert report.trials == 6
-    assert 1 <= sum(report.kills.values()) <= 2

@@ -236,8 +236,8 @@ METHODS = {
     "TPE as a study has it, our rungs": (own, Ours, 1080),
     "TPE, good as Optuna has it, our rungs": (together, Ours, 1080),
     "NSGA-II, our rungs": (nsga2, Ours, 1080),
-    "Gaussian process, no stopping": (gp, lambda _: Never(), 540),
-    "Gaussian process, our rungs": (gp, Ours, 540),
+    "Gaussian process, no stopping": (gp, lambda _: Never(), 1080),
+    "Gaussian process, our rungs": (gp, Ours, 1080),
     "random search, MO-ASHA of Syne Tune": (Uniform, SyneTune, 540),
     "random search, MO-ASHA of Syne Tune, repaired": (Uniform, Repaired, 1080),
 }
