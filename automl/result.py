@@ -1,4 +1,4 @@
-"""What `automl.run` returns: the trials of a study, its front, and tables of them."""
+"""A study that has run: its trials, its front, and tables of them."""
 
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,20 @@ class Result:
 
     def __init__(self, history: History) -> None:
         self.history = history
+
+    @classmethod
+    def of(cls, named: str | Path) -> "Result":
+        """Read a study that has run, or still runs, without running it.
+
+        Args:
+            named: its name below `runs`, its folder or the URL of that, or its study file.
+
+        Raises:
+            StorageError: no such study has run.
+        """
+        from automl.archive import open_study
+
+        return cls(open_study(str(named)).history())
 
     @cached_property
     def facts(self) -> "Facts":

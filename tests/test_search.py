@@ -215,6 +215,18 @@ def test_the_result_is_a_table_and_shows_itself_in_a_notebook(tmp_path):
     assert repr(result).startswith("<Result toy: 6 trials")
 
 
+def test_a_result_is_read_again_without_running_anything(tmp_path):
+    result = run(tmp_path)
+    again = automl.Result.of(result.folder)
+    assert again.trials == result.trials
+    assert again.hypervolume == result.hypervolume
+
+
+def test_a_result_of_what_never_ran_is_refused(tmp_path):
+    with pytest.raises(AutomlError, match="nowhere"):
+        automl.Result.of(tmp_path / "nowhere")
+
+
 def test_a_single_objective_study_runs(tmp_path):
     result = run(tmp_path, objectives={"near": {"goal": "minimize", "ref": 1.0}})
     assert len(result.front) == 1
