@@ -31,16 +31,17 @@ MANY_NUMBERS = 10  # parameters, beyond which models of all together were no bet
 def choose(study: Study, space: Space) -> str:
     """Return the name of the sampler that `auto` stands for.
 
-    TPE copes with everything; a Gaussian process needs fewer trials where all is numeric, and the
-    parameters, the objectives and the trials are few; for thousands of cheap trials only NSGA-II
-    is cheap.
+    TPE copes with everything, stopped trials too; a Gaussian process needs fewer trials where none
+    is stopped, all is numeric, and the parameters, the objectives and the trials are few; for
+    thousands of cheap trials only NSGA-II is cheap.
     """
     trials = study.budget.trials
     if trials is not None and trials > MANY_TRIALS:
         return "nsga2"
     few = trials is not None and trials <= GP_TRIALS and len(study.objectives) <= 3
     numbers = len(space.searched()) if numeric(space) else 0
-    return "gp" if few and 0 < numbers <= MANY_NUMBERS else "tpe"
+    whole = study.fidelity is None or study.fidelity.stop == "off"
+    return "gp" if few and whole and 0 < numbers <= MANY_NUMBERS else "tpe"
 
 
 def numeric(space: Space) -> bool:

@@ -130,6 +130,12 @@ def test_auto_chooses_by_the_space_and_the_budget(tmp_path, space, trials, name)
     assert choose(toys.study(tmp_path, budget={"trials": trials}), Space(space)) == name
 
 
+@pytest.mark.parametrize(("stop", "name"), [("asha", "tpe"), ("off", "gp")])
+def test_auto_leaves_a_study_that_stops_trials_to_tpe(tmp_path, stop, name):
+    study = toys.study(tmp_path, budget={"trials": 40}, fidelity={"max": 9, "stop": stop})
+    assert choose(study, Space({"a": Float(0, 1)})) == name
+
+
 @pytest.mark.parametrize(("count", "together"), [(10, 10), (11, 0)])
 def test_tpe_proposes_ten_numbers_together_and_more_of_them_each_alone(tmp_path, count, together):
     space = Space({f"a{index}": Float(0, 1) for index in range(count)})
