@@ -116,7 +116,7 @@ class Fidelity(Record):
     def first(self) -> float:
         """Return the progress of the first rung; of epochs and steps it is one at least.
 
-        Earlier than after a ninth, reports of real trainings were often no better than chance.
+        Earlier than after a ninth, reports of real trainings told little of their end.
         """
         if self.min is not None:
             return self.min

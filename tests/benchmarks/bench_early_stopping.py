@@ -12,7 +12,8 @@ and, for the comparison with Syne Tune, after
 
     pip install --no-deps --target /tmp/syne-tune syne-tune==0.16.0
 
-with `--syne-tune /tmp/syne-tune`.
+with `--syne-tune /tmp/syne-tune`. `--one` is about accuracy alone: how far the best trial that
+finished is from the best of the table.
 """
 
 import argparse
@@ -33,6 +34,7 @@ OBJECTIVES = {
     "accuracy": Objective(goal="maximize"),
     "parameters": Objective(goal="minimize"),
 }
+ACCURACY = {"accuracy": OBJECTIVES["accuracy"]}
 FIDELITY = Fidelity(max=27)  # rungs at 3 and 9 epochs
 REFERENCE = {"digits": (0.3, 4000), "CIFAR-10": (0.12, 4000), "slow CIFAR-10": (0.1, 40_000)}
 SLOW = curves.Grid(lr=(0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8))
@@ -45,9 +47,10 @@ class Ours:
     fidelity = FIDELITY
     order = "epsilon-net"
     names = ("accuracy", "parameters")
+    objectives = OBJECTIVES
 
     def __init__(self, seed):
-        self.rungs = Rungs(self.fidelity, OBJECTIVES, seed=seed, order=self.order)
+        self.rungs = Rungs(self.fidelity, self.objectives, seed=seed, order=self.order)
 
     def report(self, trial, epoch, accuracy, parameters):
         """Say whether the trial goes on."""
@@ -90,6 +93,19 @@ class WithoutCost(Ours):
     """Rungs that learn the cost only at the end."""
 
     names = ("accuracy",)
+
+
+class Alone(Ours):
+    """Rungs of a study of accuracy alone."""
+
+    names = ("accuracy",)
+    objectives = ACCURACY
+
+
+class AloneSooner(Alone):
+    """The same, the first of which is at the first epoch."""
+
+    fidelity = Sooner.fidelity
 
 
 class Knows:
@@ -163,9 +179,11 @@ class Repaired(SyneTune):
 class Sampler:
     """A sampler of Optuna on the grid of a table; stopped trials are told as pruned."""
 
+    goals = GOALS
+
     def __init__(self, table, sampler):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study = optuna.create_study(directions=GOALS, sampler=sampler)
+        self.study = optuna.create_study(directions=self.goals, sampler=sampler)
         grid = table.grid
         self.options = (grid.width, grid.lr, grid.momentum, grid.weight_decay)
         self.space = {
@@ -188,7 +206,13 @@ class Sampler:
         if point is None:
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            self.study.tell(trial, point)
+            self.study.tell(trial, point[: len(self.goals)])
+
+
+class OfOne(Sampler):
+    """The same for accuracy alone."""
+
+    goals = GOALS[:1]
 
 
 def tpe(table, seed):
@@ -244,6 +268,44 @@ METHODS = {
 LONG = {"Gaussian process, no stopping", "Gaussian process, our rungs"}  # only if they are named
 
 
+def alone(kind, **options):
+    """Return a sampler for accuracy alone, by table and seed."""
+    return lambda table, seed: OfOne(table, kind(seed=seed, **options))
+
+
+ONE = {
+    "random search, no stopping": (Uniform, lambda _: Never()),
+    "TPE of Optuna, no stopping": (alone(optuna.samplers.TPESampler), lambda _: Never()),
+    "TPE as a study has it, no stopping": (alone(Finishers, multivariate=True), lambda _: Never()),
+    "random search, our rungs": (Uniform, Alone),
+    "TPE of Optuna, our rungs": (alone(optuna.samplers.TPESampler), Alone),
+    "TPE as a study has it, our rungs": (alone(Finishers, multivariate=True), Alone),
+    "random search, our rungs, min 1": (Uniform, AloneSooner),
+    "TPE as a study has it, our rungs, min 1": (alone(Finishers, multivariate=True), AloneSooner),
+}
+
+
+def distances(name, table, seeds, devices):
+    """Return a line of the table of one objective: mean and standard error at each budget."""
+    sampler, stopping = ONE[name]
+    found = []
+    for seed in seeds:
+        run = simulate(
+            table,
+            sampler(table, seed),
+            stopping(seed),
+            epochs=BUDGETS[3],
+            workers=devices,
+            seed=seed,
+        )
+        reached = np.maximum.accumulate([0.0, *[accuracy for accuracy, _ in run.points]])
+        count = np.searchsorted(run.ends, BUDGETS[:4], side="right")
+        found.append(table.accuracy[:, -1].max() - reached[count])
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / len(seeds) ** 0.5
+    cells = [f"{m:.4f} ± {e:.4f}" for m, e in zip(mean, error, strict=True)]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
 def row(name, table, reference, seeds, devices):
     """Return a line of the table: mean and standard error at each budget."""
     sampler, stopping, epochs = METHODS[name]
@@ -264,6 +326,20 @@ def row(name, table, reference, seeds, devices):
     return f"| {name} | {' | '.join(cells)} | {np.mean(finished):.0f} | {np.mean(stopped):.0f} |"
 
 
+def lines(table, reference, methods, seeds, devices):
+    """Print a table of hypervolumes, or of distances where there is no reference."""
+    heads = [f"{budget} epochs" for budget in BUDGETS]
+    if reference is None:
+        print(f"| method | {' | '.join(heads[:4])} |\n|---|---:|---:|---:|---:|")
+        for name in ONE:
+            print(distances(name, table, seeds, devices), flush=True)
+        return
+    print(f"| method | {' | '.join(heads)} | finished | stopped |")
+    print("|---|" + "---:|" * (len(BUDGETS) + 2))
+    for name in methods:
+        print(row(name, table, reference, seeds, devices), flush=True)
+
+
 def main():
     """Print one Markdown table for each table of curves."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -273,6 +349,7 @@ def main():
     parser.add_argument("--only", nargs="*", help="names of methods")
     parser.add_argument("--cifar", type=Path)
     parser.add_argument("--syne-tune", type=Path)
+    parser.add_argument("--one", action="store_true", help="accuracy alone")
     asked = parser.parse_args()
     loads = {"digits": lambda: curves.table("digits", curves.digits)}
     if asked.cifar:
@@ -286,13 +363,8 @@ def main():
     methods = [name for name in methods if name in (asked.only or METHODS.keys() - LONG)]
     seeds = range(asked.first, asked.first + asked.seeds)
     for data, load in loads.items():
-        table = load()
         print(f"\n{data}, {asked.seeds} seeds, {asked.devices} devices\n")
-        heads = [f"{budget} epochs" for budget in BUDGETS]
-        print(f"| method | {' | '.join(heads)} | finished | stopped |")
-        print("|---|" + "---:|" * (len(BUDGETS) + 2))
-        for name in methods:
-            print(row(name, table, REFERENCE[data], seeds, asked.devices), flush=True)
+        lines(load(), None if asked.one else REFERENCE[data], methods, seeds, asked.devices)
     if not asked.syne_tune:
         print("\nSyne Tune was left out: no --syne-tune was given.")
 
